@@ -1,0 +1,78 @@
+-- One row per pair and UTC day of accepted bars, as known at as_of; crypto has no corporate actions. ret is the return since the
+-- previous accepted bar. Small enough to be built whole every night.
+with versions as (
+    select
+        *,
+        row_number() over fetches as version_number,
+        lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
+        is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume) as is_different
+    from {{ ref('raw_crypto_bars') }}
+    window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
+),
+
+dated as (
+    select
+        *,
+        case
+            when version_number > 1 then ingested_at
+            else
+                event_at + interval '1 day'
+                + to_minutes(cast({{ threshold('publication_lag_crypto') }} as integer))
+        end as known_at
+    from versions
+    where version_number = 1 or is_different
+),
+
+known as (
+    select * from dated
+    where known_at <= {{ as_of() }}
+    qualify row_number() over (partition by symbol, session_date order by version_number desc) = 1
+),
+
+judged as (
+    select
+        *,
+        case
+            when least(open, high, low, close) <= 0 then 'PRICE_NOT_POSITIVE'
+            when open is null or high is null or low is null or close is null then 'PRICE_MISSING'
+            when high < greatest(open, low, close) then 'HIGH_BELOW_PRICES'
+            when low > least(open, close) then 'LOW_ABOVE_PRICES'
+            when
+                abs(close / lag(close) over (partition by symbol order by session_date) - 1)
+                > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN'
+        end as reject_reason
+    from known
+),
+
+returns as (
+    select
+        *,
+        close / lag(close) over (
+            partition by symbol, reject_reason is null
+            order by session_date
+        ) - 1 as ret
+    from judged
+),
+
+final as (
+    select
+        symbol as security_id,
+        symbol,
+        session_date,
+        open,
+        high,
+        low,
+        close,
+        vwap,
+        volume,
+        quote_volume_usd,
+        case when reject_reason is null and abs(ret) <= {{ threshold('max_abs_return') }} then ret end as ret,
+        reject_reason,
+        source_name,
+        known_at,
+        ingested_at
+    from returns
+)
+
+select * from final
+order by symbol, session_date

@@ -1,0 +1,123 @@
+-- One row per security and session: the bar as it was known at as_of, judged. A bar's first version is known when its session
+-- has closed and the vendor's lag is over, however late it was fetched; a later, different version at its landing. A bar that
+-- breaks a rule keeps its reason and never reaches equities_ohlcv_adj; a flagged one does.
+-- depends_on: {{ ref('raw_corp_actions') }}
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_stale_bars() }}") }}
+with bars as (
+    select bars.*
+    from {{ ref('raw_equities_bars') }} as bars
+    {% if is_incremental() %}
+    inner join {{ stale_symbols(this) }} as stale
+        on bars.symbol = stale.symbol and bars.session_date >= stale.from_date - 30
+    {% endif %}
+),
+
+versions as (
+    select
+        *,
+        row_number() over fetches as version_number,
+        lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
+        is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume) as is_different
+    from bars
+    window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
+),
+
+dated as (
+    select
+        versions.*,
+        calendars.session_date is not null as is_session,
+        case
+            when versions.version_number > 1 then versions.ingested_at
+            else
+                coalesce(calendars.close_at, versions.event_at + interval '16 hours')
+                + to_minutes(cast({{ threshold('publication_lag_equities') }} as integer))
+        end as known_at
+    from versions
+    left join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and versions.session_date = calendars.session_date
+    where versions.version_number = 1 or versions.is_different
+),
+
+known as (
+    select * from dated
+    where known_at <= {{ as_of() }}
+    qualify row_number() over (partition by symbol, session_date order by version_number desc) = 1
+),
+
+identified as (
+    select
+        symbols.security_id,
+        known.*,
+        case
+            when least(known.open, known.high, known.low, known.close) <= 0 then 'PRICE_NOT_POSITIVE'
+            when known.open is null or known.high is null or known.low is null or known.close is null then 'PRICE_MISSING'
+            when known.high < greatest(known.open, known.low, known.close) then 'HIGH_BELOW_PRICES'
+            when known.low > least(known.open, known.close) then 'LOW_ABOVE_PRICES'
+            when known.volume < 0 then 'VOLUME_NEGATIVE'
+            when not known.is_session then 'NO_SESSION'
+        end as broken_rule
+    from known
+    inner join {{ ref('symbols') }} as symbols
+        on
+            known.symbol = symbols.symbol
+            and symbols.asset_class = 'equity'
+            and known.session_date >= symbols.valid_from
+            and (symbols.valid_to is null or known.session_date < symbols.valid_to)
+),
+
+splits as (
+    select
+        security_id,
+        ex_date,
+        max(ratio) as ratio
+    from {{ ref('corp_actions') }}
+    where event_type in ('split', 'stock_dividend') and reject_reason is null
+    group by security_id, ex_date
+),
+
+moves as (
+    select
+        identified.*,
+        identified.close * coalesce(splits.ratio, 1)
+        / lag(identified.close) over (
+            partition by identified.security_id, identified.broken_rule is null
+            order by identified.session_date
+        ) - 1 as move
+    from identified
+    left join splits
+        on identified.security_id = splits.security_id and identified.session_date = splits.ex_date
+),
+
+final as (
+    select
+        security_id,
+        symbol,
+        session_date,
+        open,
+        high,
+        low,
+        close,
+        vwap,
+        volume,
+        trades,
+        coalesce(
+            broken_rule,
+            case when abs(move) > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN' end
+        ) as reject_reason,
+        case
+            when abs(move) > {{ threshold('warn_abs_return') }} then 'RET_OUTLIER'
+            when volume = 0 then 'ZERO_VOLUME'
+        end as flag,
+        source_name,
+        known_at,
+        ingested_at,
+        ingest_id
+    from moves
+)
+
+select final.*
+from final
+{% if is_incremental() %}
+inner join {{ stale_symbols(this) }} as stale on final.symbol = stale.symbol and final.session_date >= stale.from_date
+{% endif %}
+order by final.security_id, final.session_date

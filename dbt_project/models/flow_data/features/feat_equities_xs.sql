@@ -1,0 +1,192 @@
+-- One row per eligible security and session: the cross-sectional features of equities_xs v1 (S4 3.1), from data up to the
+-- session's close. Each measure is winsorised at 1 % and 99 % and standardised among the eligible securities of its session; one
+-- that more than 30 % of them lack is null for that session, else a missing value is neutral (0). All sums are integer sums, so
+-- the features are equal bit for bit whichever history a build has seen.
+{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}") }}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')]) if is_incremental() %}
+{%- set measures = [
+    'mom_5', 'mom_20', 'mom_60', 'mom_126', 'gap_overnight', 'gap_intraday', 'gap_overnight_avg_20', 'drawdown_20',
+    'drawdown_60', 'rv_20', 'rv_60', 'downside_vol_20', 'downside_vol_60', 'adv_20', 'turnover', 'amihud_20', 'reversal_1',
+    'reversal_5', 'log_price', 'days_to_earnings', 'log_mktcap',
+] %}
+with bars as (
+    select
+        bars.security_id,
+        bars.symbol,
+        bars.session_date,
+        bars.close,
+        ln(bars.open * bars.split_ratio / lag(bars.close) over history) as overnight,
+        ln(bars.close / bars.open) as intraday,
+        bars.close_total_return,
+        bars.high * bars.split_factor as high_split_adj,
+        bars.close_split_adj,
+        bars.volume * 1.0 / bars.split_factor as volume_split_adj,
+        bars.dollar_volume_usd,
+        {{ fixed_point('ln(1 + bars.ret)', 9) }} as log_ret,
+        bars.known_at
+    from {{ ref('equities_ohlcv_adj') }} as bars
+    {% if is_incremental() %}
+    where bars.session_date >= {{ from_date }} - 250
+    {% endif %}
+    window history as (partition by bars.security_id order by bars.session_date)
+),
+
+amounts as (
+    select
+        *,
+        {{ fixed_point('overnight', 9) }} as overnight_fixed,
+        log_ret * log_ret as log_ret_squared,
+        case when log_ret < 0 then log_ret * log_ret else 0 end as downside_squared,
+        {{ fixed_point('dollar_volume_usd', 0) }} as dollar_volume_fixed,
+        {{ fixed_point('abs(exp(log_ret / 1e9) - 1) / nullif(dollar_volume_usd, 0) * 1e6', 15) }} as illiquidity,
+        {{ fixed_point('volume_split_adj', 3) }} as volume_fixed
+    from bars
+),
+
+windowed as (
+    select
+        security_id,
+        symbol,
+        session_date,
+        known_at,
+        ln(close_total_return / lag(close_total_return, 5) over history) as mom_5,
+        ln(close_total_return / lag(close_total_return, 20) over history) as mom_20,
+        ln(close_total_return / lag(close_total_return, 60) over history) as mom_60,
+        ln(close_total_return / lag(close_total_return, 126) over history) as mom_126,
+        overnight as gap_overnight,
+        intraday as gap_intraday,
+        case when count(overnight_fixed) over last_20 = 20 then sum(overnight_fixed) over last_20 end as gap_overnight_avg_20,
+        case when count(*) over last_20 = 20 then close_split_adj / max(high_split_adj) over last_20 - 1 end as drawdown_20,
+        case when count(*) over last_60 = 60 then close_split_adj / max(high_split_adj) over last_60 - 1 end as drawdown_60,
+        case
+            when count(log_ret) over last_20 >= 10 then {{ exact_stddev(
+                'count(log_ret) over last_20', 'sum(log_ret) over last_20', 'sum(log_ret_squared) over last_20', 9
+            ) }}
+        end as rv_20,
+        case
+            when count(log_ret) over last_60 >= 30 then {{ exact_stddev(
+                'count(log_ret) over last_60', 'sum(log_ret) over last_60', 'sum(log_ret_squared) over last_60', 9
+            ) }}
+        end as rv_60,
+        case
+            when count(log_ret) over last_20 >= 10
+                then cast(sum(downside_squared) over last_20 as double) / count(log_ret) over last_20
+        end as downside_vol_20,
+        case
+            when count(log_ret) over last_60 >= 30
+                then cast(sum(downside_squared) over last_60 as double) / count(log_ret) over last_60
+        end as downside_vol_60,
+        case when count(*) over last_20 = 20 then sum(dollar_volume_fixed) over last_20 end as adv_20,
+        case
+            when count(*) over last_60 = 60
+                then cast(volume_fixed as double) / nullif(cast(sum(volume_fixed) over last_60 as double), 0)
+        end as turnover,
+        case when count(illiquidity) over last_20 >= 10
+            then cast(sum(illiquidity) over last_20 as double) / count(illiquidity) over last_20
+        end as amihud_20,
+        -log_ret as reversal_1,
+        -ln(close_total_return / lag(close_total_return, 5) over history) as reversal_5,
+        ln(close) as log_price
+    from amounts
+    window
+        history as (partition by security_id order by session_date),
+        last_20 as (partition by security_id order by session_date rows 19 preceding),
+        last_60 as (partition by security_id order by session_date rows 59 preceding)
+),
+
+earnings as (
+    select
+        symbol,
+        earnings_date,
+        min(announced_at) as announced_at
+    from {{ ref('raw_earnings_dates') }}
+    group by symbol, earnings_date
+),
+
+eligible as (
+    select
+        windowed.*,
+        symbols.sector,
+        case
+            when earnings.announced_at <= windowed.known_at and earnings.earnings_date <= windowed.session_date + 95
+                then earnings.earnings_date - windowed.session_date
+        end as days_to_earnings,
+        cast(null as double) as log_mktcap
+    from windowed
+    inner join {{ ref('universe') }} as universe
+        on windowed.security_id = universe.security_id and windowed.session_date = universe.session_date
+    left join {{ ref('symbols') }} as symbols
+        on windowed.security_id = symbols.security_id and windowed.symbol = symbols.symbol
+    asof left join earnings
+        on windowed.symbol = earnings.symbol and windowed.session_date <= earnings.earnings_date
+    where
+        universe.is_eligible
+        {% if is_incremental() %}
+        and windowed.session_date >= {{ from_date }}
+        {% endif %}
+),
+
+bounds as (
+    select
+        session_date,
+        {%- for measure in measures %}
+        quantile_disc({{ measure }}, 0.01) as low_{{ measure }},
+        quantile_disc({{ measure }}, 0.99) as high_{{ measure }},
+        count({{ measure }}) as present_{{ measure }},
+        {%- endfor %}
+        count(*) as everyone
+    from eligible
+    group by session_date
+),
+
+winsorised as (
+    select
+        eligible.security_id,
+        eligible.symbol,
+        eligible.session_date,
+        eligible.sector,
+        eligible.known_at,
+        {%- for measure in measures %}
+        {{ winsorised_units('eligible.' ~ measure, 'bounds.low_' ~ measure, 'bounds.high_' ~ measure) }} as {{ measure }},
+        {%- endfor %}
+    from eligible
+    inner join bounds on eligible.session_date = bounds.session_date
+),
+
+sums as (
+    select
+        session_date,
+        {%- for measure in measures %}
+        sum({{ measure }}) as total_{{ measure }},
+        sum(cast({{ measure }} as hugeint) * {{ measure }}) as squares_{{ measure }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from winsorised
+    group by session_date
+),
+
+final as (
+    select
+        winsorised.security_id,
+        winsorised.symbol,
+        winsorised.session_date,
+        {%- for measure in measures %}
+        cast({{ zscore_of_units(
+            'winsorised.' ~ measure, 'bounds.present_' ~ measure, 'bounds.everyone',
+            'sums.total_' ~ measure, 'sums.squares_' ~ measure
+        ) }} as float) as feat_{{ measure }},
+        {%- endfor %}
+        cast(sin(2 * pi() * (isodow(winsorised.session_date) - 1) / 5) as float) as feat_dow_sin,
+        cast(cos(2 * pi() * (isodow(winsorised.session_date) - 1) / 5) as float) as feat_dow_cos,
+        cast(sin(2 * pi() * (month(winsorised.session_date) - 1) / 12) as float) as feat_moy_sin,
+        cast(cos(2 * pi() * (month(winsorised.session_date) - 1) / 12) as float) as feat_moy_cos,
+        {%- for sector in gics_sectors() %}
+        cast(winsorised.sector = '{{ sector }}' as float) as feat_sector_{{ sector | lower | replace(' ', '_') }},
+        {%- endfor %}
+        winsorised.known_at
+    from winsorised
+    inner join bounds on winsorised.session_date = bounds.session_date
+    inner join sums on winsorised.session_date = sums.session_date
+)
+
+select * from final
+order by session_date, security_id

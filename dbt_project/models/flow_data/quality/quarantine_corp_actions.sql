@@ -1,0 +1,58 @@
+-- One row per corporate action that is not applied (rejected) or that the prices contradict (flagged: applied all the same, because
+-- the price may be what is wrong), and per price jump that looks like a split nobody reported (flagged).
+with rejected as (
+    select
+        security_id,
+        symbol,
+        ex_date,
+        event_type,
+        ratio,
+        cash_usd,
+        reject_reason as reason,
+        'rejected' as verdict,
+        cast(null as double) as price_ratio
+    from {{ ref('corp_actions') }}
+    where reject_reason is not null
+),
+
+jumps as (
+    select
+        security_id,
+        symbol,
+        session_date,
+        split_ratio,
+        lag(close) over (partition by security_id order by session_date) / close as price_ratio
+    from {{ ref('equities_ohlcv_adj') }}
+),
+
+suspects as (
+    select
+        security_id,
+        symbol,
+        session_date as ex_date,
+        'split' as event_type,
+        case when split_ratio <> 1 then split_ratio end as ratio,
+        cast(null as double) as cash_usd,
+        case
+            when split_ratio <> 1 and abs(price_ratio / split_ratio - 1) > {{ threshold('split_jump_tolerance') }}
+                then 'RATIO_CONTRADICTS_PRICE'
+            when
+                split_ratio = 1
+                and 1 / price_ratio < {{ threshold('suspect_split_low') }}
+                and abs(price_ratio / round(price_ratio * 2) * 2 - 1) < 0.06
+                then 'SPLIT_SUSPECTED'
+        end as reason,
+        'flagged' as verdict,
+        price_ratio
+    from jumps
+),
+
+final as (
+    select * from rejected
+    union all by name
+    select * from suspects
+    where reason is not null
+)
+
+select * from final
+order by security_id, ex_date, event_type

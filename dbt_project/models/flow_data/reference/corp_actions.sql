@@ -1,0 +1,119 @@
+-- One row per security, type of event and ex-date, as known at as_of. Ratio is new shares over old; cash is USD per share
+-- held after any split of that day. An event is known at the opening of its ex-date (no source here gives the declaration), a
+-- later and different version of it at its landing. Events that cannot be applied stay, with the reason.
+with typed as (
+    select
+        symbol,
+        case
+            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then 'split'
+            when action_type = 'stock_dividends' then 'stock_dividend'
+            when action_type = 'cash_dividends' and is_special then 'special_dividend'
+            when action_type = 'cash_dividends' then 'dividend'
+            when action_type = 'spin_offs' then 'spinoff'
+            when action_type in ('cash_mergers', 'stock_mergers', 'stock_and_cash_mergers') then 'merger'
+            when action_type = 'worthless_removals' then 'worthless'
+        end as event_type,
+        coalesce(ex_date, effective_date, process_date) as ex_date,
+        record_date,
+        pay_date,
+        case
+            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then new_rate / nullif(old_rate, 0)
+            when action_type = 'stock_dividends' then 1 + rate
+        end as ratio,
+        case when action_type = 'cash_dividends' then rate end as cash_usd,
+        action_id,
+        source_name,
+        ingest_id,
+        ingested_at
+    from {{ ref('raw_corp_actions') }}
+    where symbol is not null and action_type <> 'name_changes'
+),
+
+versions as (
+    select
+        *,
+        row_number() over fetches as version_number,
+        struct_pack(r := ratio, c := cash_usd) is distinct from lag(struct_pack(r := ratio, c := cash_usd)) over fetches
+            as is_different
+    from typed
+    where event_type is not null
+    window fetches as (partition by symbol, event_type, ex_date order by ingested_at, ingest_id, action_id)
+),
+
+dated as (
+    select
+        versions.*,
+        case
+            when versions.version_number > 1 then versions.ingested_at
+            else coalesce(calendars.open_at, versions.ex_date + interval '14 hours 30 minutes')
+        end as known_at
+    from versions
+    left join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and versions.ex_date = calendars.session_date
+    where versions.version_number = 1 or versions.is_different
+),
+
+known as (
+    select * from dated
+    where known_at <= {{ as_of() }}
+    qualify row_number() over (
+        partition by symbol, event_type, ex_date
+        order by version_number desc
+    ) = 1
+),
+
+identified as (
+    select
+        known.*,
+        symbols.security_id
+    from known
+    inner join {{ ref('symbols') }} as symbols
+        on
+            known.symbol = symbols.symbol
+            and symbols.asset_class = 'equity'
+            and known.ex_date >= symbols.valid_from
+            and (symbols.valid_to is null or known.ex_date < symbols.valid_to)
+),
+
+first_bars as (
+    select
+        symbols.security_id,
+        min(bars.session_date) as session_date
+    from {{ ref('raw_equities_bars') }} as bars
+    inner join {{ ref('symbols') }} as symbols
+        on
+            bars.symbol = symbols.symbol
+            and symbols.asset_class = 'equity'
+            and bars.session_date >= symbols.valid_from
+            and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
+    group by symbols.security_id
+),
+
+final as (
+    select
+        identified.security_id,
+        identified.symbol,
+        identified.event_type,
+        identified.ex_date,
+        identified.record_date,
+        identified.pay_date,
+        identified.ratio,
+        identified.cash_usd,
+        case
+            when first_bars.session_date is null or identified.ex_date <= first_bars.session_date then 'EX_DATE_BEFORE_DATA'
+            when identified.event_type in ('split', 'stock_dividend') and coalesce(identified.ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'
+            when identified.event_type like '%dividend' and identified.ratio is null and coalesce(identified.cash_usd, 0) <= 0
+                then 'CASH_NOT_POSITIVE'
+            when identified.event_type in ('spinoff', 'merger', 'worthless') then 'NOT_A_PRICE_EVENT'
+        end as reject_reason,
+        1 as source_priority,
+        identified.source_name,
+        identified.action_id,
+        identified.known_at,
+        identified.ingested_at
+    from identified
+    left join first_bars on identified.security_id = first_bars.security_id
+)
+
+select * from final
+order by security_id, ex_date, event_type

@@ -1,0 +1,16 @@
+-- One row per index and membership spell, from the newest file. A file that states dates has been published by then, so a
+-- spell is known from its first day.
+select
+    index_name,
+    symbol,
+    start_date,
+    case when end_date <= cast({{ as_of() }} as date) then end_date end as end_date,
+    cast(start_date as timestamp) at time zone 'UTC' as known_at,
+    ingested_at
+from {{ ref('raw_index_membership') }}
+where start_date <= cast({{ as_of() }} as date)
+qualify row_number() over (
+    partition by index_name, symbol, start_date
+    order by ingested_at desc, ingest_id desc
+) = 1
+order by index_name, symbol, start_date

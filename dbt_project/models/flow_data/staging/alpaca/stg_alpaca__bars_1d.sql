@@ -1,0 +1,14 @@
+-- One row per landed daily bar; the session date is New York's, whatever the UTC offset of the season.
+select
+    symbol,
+    cast(t at time zone 'America/New_York' as date) as session_date,
+    t as event_at,
+    o as open,
+    h as high,
+    l as low,
+    c as close,
+    vw as vwap,
+    v as volume,
+    n as trades,
+    {{ envelope() }}
+from {{ landed('alpaca', 'bars_1d') }}

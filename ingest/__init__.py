@@ -1,0 +1,1 @@
+"""Vendor payload to raw Parquet: the only package that may open a socket."""

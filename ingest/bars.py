@@ -1,0 +1,142 @@
+"""Landing of daily bars: every symbol up to the last complete session, and no further."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+
+from ingest import bookmarks
+from ingest.bookmarks import Envelope, Span
+from ingest.endpoints import Endpoint
+from ingest.http import VendorClient, request_hash
+from ingest.jobs import IngestReport, Job
+from ingest.landing import Fetch, Landed, land
+from ingest.payloads import Page
+from ingest.plan import Ask, asks, begin_of
+from trademl.errors import ConfigError, DataError, StaleData
+
+
+@dataclass(frozen=True, slots=True)
+class BarSource:
+    """A vendor's daily bars.
+
+    Attributes:
+        endpoint: Where they land.
+        dataset: Name on the command line.
+        history: First day asked where nothing is covered yet.
+        last_complete: The last session that is over at a clock.
+        step_back: The session to go on from, given the last covered day.
+        session_of: The session that a bar's event time belongs to.
+        listed: The symbols of the newest landed listing.
+        connect: Opens the client.
+        pages: Asks for symbols from one day to another.
+    """
+
+    endpoint: Endpoint
+    dataset: str
+    history: date
+    last_complete: Callable[[datetime], date]
+    step_back: Callable[[date], date]
+    session_of: Callable[[datetime], date]
+    listed: Callable[[Path], list[str]]
+    connect: Callable[[Job], VendorClient]
+    pages: Callable[[VendorClient, Sequence[str], date, date, datetime], Iterator[Page]]
+
+
+def land_bars(job: Job, source: BarSource) -> IngestReport:
+    """Lands the bars that are missing.
+
+    Raises:
+        DataError: Symbols that were named on the command line are not known to the vendor.
+        StaleData: The vendor gave nothing newer, though newer sessions are over.
+    """
+    last = source.last_complete(job.clock)
+    end = min(job.end, last) if job.end else last
+    if job.start and job.start > end:
+        raise ConfigError(
+            f"start {job.start} is after the last complete session {end}; nothing can be asked"
+        )
+    symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
+    before = bookmarks.landed(job.data_dir, source.endpoint)
+    wanted = _asks(job, source, symbols, before, end)
+    if not wanted:
+        return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
+    known = bookmarks.coverage(before)
+    with source.connect(job) as client:
+        done = [_land(job, source, client, ask, known) for ask in wanted]
+    _refuse_silence(source, done)
+    _refuse_staleness(job, source, before, end)
+    files = tuple(landed.path for landed in done if landed.path)
+    asked = {symbol for ask in wanted for symbol in ask.symbols}
+    idle = len(set(symbols) - asked)
+    skipped = (f"{idle} symbols are complete through {end}",) if idle else ()
+    return IngestReport(files, sum(landed.rows for landed in done), skipped=skipped)
+
+
+def _asks(
+    job: Job, source: BarSource, symbols: list[str], before: list[Envelope], end: date
+) -> list[Ask]:
+    step_back = cache(source.step_back)
+    spans = bookmarks.coverage(before)
+
+    def begin(symbol: str) -> date | None:
+        return begin_of(spans, symbol, job.start, end, source.history, step_back)
+
+    def again(symbol: str) -> date | None:
+        return begin(symbol) or step_back(end)
+
+    wanted = asks(symbols, begin, end)
+    # Covered but stale: the vendor was late or down when it was asked, so it is asked once more.
+    return asks(symbols, again, end) if not wanted and _is_stale(source, before, end) else wanted
+
+
+def _is_stale(source: BarSource, envelopes: list[Envelope], end: date) -> bool:
+    newest = bookmarks.newest_event(envelopes)
+    return newest is None or source.session_of(newest) < end
+
+
+def _land(
+    job: Job,
+    source: BarSource,
+    client: VendorClient,
+    ask: Ask,
+    known: Mapping[str, Sequence[Span]],
+) -> Landed:
+    named = frozenset(ask.symbols) if job.symbols is not None else frozenset()
+    fetch = Fetch(
+        endpoint=source.endpoint,
+        dataset=source.dataset,
+        request_hash=request_hash(
+            source.endpoint.path,
+            str(ask.start),
+            {"end": ask.end.isoformat(), "symbols": ",".join(ask.symbols)},
+        ),
+        start=ask.start,
+        end=ask.end,
+        symbols=ask.symbols,
+        must_answer=named - frozenset(known),
+    )
+    pages = source.pages(client, ask.symbols, ask.start, ask.end, job.clock)
+    return land(job.data_dir, fetch, pages, job.clock)
+
+
+def _refuse_silence(source: BarSource, done: list[Landed]) -> None:
+    silent = sorted({symbol for landed in done for symbol in landed.silent})
+    if silent:
+        raise DataError(
+            f"{source.endpoint.vendor} has no bars for {', '.join(silent)}; check the spelling and "
+            "the window (all other symbols are landed)"
+        )
+
+
+def _refuse_staleness(job: Job, source: BarSource, before: list[Envelope], end: date) -> None:
+    after = bookmarks.landed(job.data_dir, source.endpoint)
+    then, now = bookmarks.newest_event(before), bookmarks.newest_event(after)
+    if not _is_stale(source, after, end) or (now is not None and (then is None or now > then)):
+        return
+    have = source.session_of(now) if now else "no session at all"
+    raise StaleData(
+        f"{source.endpoint.vendor} {source.dataset} gave no new bars: {have} is the newest landed, "
+        f"{end} is over; the vendor may be late or down, run again later"
+    )

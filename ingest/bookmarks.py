@@ -1,0 +1,105 @@
+"""What has been landed, read back from the envelopes in the footers of landed files."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.endpoints import Endpoint
+from trademl.clock import parse_clock
+from trademl.errors import DataError
+
+Span = tuple[date, date]
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One landed file, from its footer.
+
+    Attributes:
+        path: The file.
+        ingested_at: The clock it was landed at.
+        start: First day its fetch asked for, none where there is no window.
+        end: Last day, inclusive.
+        symbols: Symbols it covers; empty means all.
+        request_hash: Identity of the request chain.
+        newest: Latest event time among its rows, none without rows or event time.
+    """
+
+    path: Path
+    ingested_at: datetime
+    start: date | None
+    end: date | None
+    symbols: frozenset[str]
+    request_hash: str
+    newest: datetime | None
+
+
+def landed(data_dir: Path, endpoint: Endpoint) -> list[Envelope]:
+    """The landed files of an endpoint, oldest first.
+
+    Raises:
+        DataError: A landed file cannot be read.
+    """
+    files = (data_dir / "raw" / endpoint.path).glob("ingest_date=*/*.parquet")
+    return [_envelope(path, endpoint) for path in sorted(files, key=lambda path: path.name)]
+
+
+def coverage(envelopes: Iterable[Envelope]) -> dict[str, list[Span]]:
+    """Per symbol, the spans of days that landed files answer for, merged where they touch."""
+    spans: dict[str, list[Span]] = {}
+    for envelope in envelopes:
+        if envelope.start is not None and envelope.end is not None:
+            for symbol in envelope.symbols:
+                spans.setdefault(symbol, []).append((envelope.start, envelope.end))
+    return {symbol: merged(found) for symbol, found in spans.items()}
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans of days in order, joined where they overlap or follow each other day by day."""
+    result: list[Span] = []
+    for start, end in sorted(spans):
+        if result and start <= result[-1][1] + timedelta(days=1):
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((start, end))
+    return result
+
+
+def newest_event(envelopes: Iterable[Envelope]) -> datetime | None:
+    """The latest event time in any of the files."""
+    return max((found.newest for found in envelopes if found.newest is not None), default=None)
+
+
+def _envelope(path: Path, endpoint: Endpoint) -> Envelope:
+    try:
+        footer = pq.read_metadata(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"landed file {path} cannot be read: {error}; restore it") from error
+    facts = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
+    symbols = facts.get("trademl_symbols", "")
+    return Envelope(
+        path=path,
+        ingested_at=parse_clock(facts["trademl_ingested_at"]),
+        start=_day(facts["trademl_window_start"]),
+        end=_day(facts["trademl_window_end"]),
+        symbols=frozenset(symbols.split(",")) if symbols else frozenset(),
+        request_hash=facts["trademl_request_hash"],
+        newest=_newest(footer, endpoint),
+    )
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def _newest(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
+    if endpoint.event_time is None or not footer.num_rows:
+        return None
+    place = endpoint.schema.names.index(endpoint.event_time)
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+    latest = max(group.column(place).statistics.max for group in groups)
+    return latest if isinstance(latest, datetime) else datetime.fromtimestamp(latest / 1000, UTC)

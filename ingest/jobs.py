@@ -1,0 +1,54 @@
+"""What a run of ``ingest`` is given, and what it reports."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from ingest.http import VendorClient
+from trademl.settings import Settings
+
+ClientFactory = Callable[..., VendorClient]
+"""``VendorClient`` or something that is called like it (tests give shorter time limits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One call of ``run_ingest``.
+
+    Attributes:
+        data_dir: The data directory.
+        clock: The run's time.
+        settings: Hosts and keys.
+        start: First day wanted, none for the dataset's own choice.
+        end: Last day wanted, inclusive, none for the last complete one.
+        symbols: Symbols wanted, none for all that the vendor lists.
+        base_url: Replaces every host of the vendor (the replay serves all on one).
+        make_client: Opens a client.
+    """
+
+    data_dir: Path
+    clock: datetime
+    settings: Settings
+    start: date | None
+    end: date | None
+    symbols: tuple[str, ...] | None
+    base_url: str | None
+    make_client: ClientFactory
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What a run did.
+
+    Attributes:
+        files: The files it landed.
+        rows: Rows in them.
+        calls: Requests it made, retries included.
+        skipped: What needed nothing, and why, in words.
+    """
+
+    files: tuple[Path, ...] = ()
+    rows: int = 0
+    calls: int = 0
+    skipped: tuple[str, ...] = ()

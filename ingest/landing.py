@@ -1,0 +1,307 @@
+"""Landing: pages of a fetch become one append-only Parquet file with its evidence on every row."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
+from ingest.payloads import Page, check_symbols
+from ingest.staging import Staged, staged_file
+from trademl.clock import iso
+from trademl.errors import DataError
+from trademl.files import sha256_of_bytes
+
+__all__ = ["ENDPOINTS", "Fetch", "Landed", "land"]
+
+Facts = Callable[[], Mapping[str, str]]
+"""What is known about a file when its last page is written."""
+
+_ROWS_PER_GROUP = 100_000
+"""Rows held in memory before they are written: about 10 pages, 20 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What one file is meant to hold.
+
+    Attributes:
+        endpoint: Its columns and place.
+        dataset: Name on the command line.
+        request_hash: Identity of the whole request chain.
+        start: First day asked, none where the endpoint has no window.
+        end: Last day asked, inclusive.
+        symbols: Symbols asked; empty means all.
+        must_answer: Of these, the ones whose silence means that the vendor does not know them.
+    """
+
+    endpoint: Endpoint
+    dataset: str
+    request_hash: str
+    start: date | None = None
+    end: date | None = None
+    symbols: tuple[str, ...] = ()
+    must_answer: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """What became of a fetch.
+
+    Attributes:
+        path: The new file; none where no symbol was known to the vendor.
+        rows: Rows in it.
+        silent: Symbols of ``must_answer`` that got no row; the file does not count them as covered.
+    """
+
+    path: Path | None
+    rows: int
+    silent: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Totals:
+    """What the pages of one fetch added up to."""
+
+    pages: int = 0
+    rows: int = 0
+    hashes: str = ""
+    source_uri: str = ""
+    answered: frozenset[str] = frozenset()
+
+    def add(self, page: Page, symbols: frozenset[str]) -> None:
+        self.pages += 1
+        self.rows += page.rows.num_rows
+        self.hashes += page.payload_sha256
+        self.source_uri = self.source_uri or page.source_uri
+        self.answered |= symbols
+
+
+def land(data_dir: Path, fetch: Fetch, pages: Iterable[Page], clock: datetime) -> Landed:
+    """Streams pages into one file under ``raw/`` and makes it visible when it is whole.
+
+    Rows that a vendor sends twice within the fetch are landed once. A fetch without rows leaves a
+    file too: its window was covered.
+
+    Args:
+        data_dir: The data directory.
+        fetch: What the file is meant to hold.
+        pages: The pages, asked for one by one.
+        clock: Becomes ``ingested_at`` and the ``ingest_date`` folder.
+
+    Raises:
+        SchemaDrift: A page holds a symbol that was not asked.
+        DataError: The file cannot be written or does not read back.
+    """
+    raw = data_dir / "raw"
+    folder = raw / fetch.endpoint.path / f"ingest_date={clock:%Y-%m-%d}"
+    try:
+        with staged_file(raw, folder, _ingest_id(fetch, clock)) as staged:
+            return _land(staged, fetch, pages, clock)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DataError(
+            f"cannot write {fetch.endpoint.path} under {raw}: {reason}; nothing of this fetch was "
+            "kept, make room or make it writable and run again"
+        ) from error
+
+
+def _ingest_id(fetch: Fetch, clock: datetime) -> str:
+    """Sortable by clock, and the same for the same request at the same clock."""
+    covered = "|".join([fetch.request_hash, str(fetch.start), str(fetch.end), *fetch.symbols])
+    digest = sha256_of_bytes(f"{fetch.endpoint.path}|{covered}".encode())
+    return f"{clock:%Y%m%dT%H%M%S%f}Z-{digest[:12]}"
+
+
+def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) -> Landed:
+    totals = _Totals()
+    tables = _enveloped(pages, fetch, clock, staged.ingest_id, totals)
+    _write(staged.handle, fetch.endpoint, tables, lambda: _facts(fetch, clock, staged, totals))
+    _verify(staged.path, totals.rows)
+    if _has_repeats(staged.path, fetch.endpoint):
+        table = _without_repeats(staged.path, fetch.endpoint)
+        totals.rows = table.num_rows
+        staged.handle.seek(0)
+        staged.handle.truncate()
+        _write(staged.handle, fetch.endpoint, [table], lambda: _facts(fetch, clock, staged, totals))
+        _verify(staged.path, totals.rows)
+    silent = tuple(sorted(fetch.must_answer - totals.answered))
+    if fetch.symbols and not _covered(fetch, totals):
+        return Landed(None, 0, silent)
+    return Landed(staged.publish(), totals.rows, silent)
+
+
+def _enveloped(
+    pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
+) -> Iterator[pa.Table]:
+    for page in pages:
+        symbols = _symbols(page.rows)
+        if fetch.symbols:
+            check_symbols(fetch.endpoint, symbols, frozenset(fetch.symbols))
+        totals.add(page, symbols)
+        yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
+
+
+def _symbols(rows: pa.Table) -> frozenset[str]:
+    if "symbol" not in rows.column_names:
+        return frozenset()
+    return frozenset(pc.drop_null(rows.column("symbol").unique()).to_pylist())
+
+
+def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:
+    count = page.rows.num_rows
+    columns = {
+        "extra": page.rows.column("extra"),
+        "ingest_id": _repeated(ingest_id, count),
+        "ingested_at": pa.repeat(pa.scalar(clock, UTC_TIME), count),
+        "source_name": _repeated(endpoint.source_name, count),
+        "source_uri": _repeated(page.source_uri, count),
+        "vendor_ts": page.rows.column("vendor_ts"),
+        "api_version": _repeated(endpoint.api_version, count),
+        "request_hash": _repeated(page.request_hash, count),
+        "payload_sha256": _repeated(page.payload_sha256, count),
+    }
+    names = endpoint.columns.names
+    return pa.table(
+        [*(page.rows.column(name) for name in names), *(columns[name] for name in ENVELOPE.names)],
+        names=[*names, *ENVELOPE.names],
+    )
+
+
+def _repeated(value: str, count: int) -> pa.DictionaryArray:
+    """One text for all rows; a dictionary array costs a fifth of the repeated text to write."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string()))
+
+
+def _write(handle: BinaryIO, endpoint: Endpoint, tables: Iterable[pa.Table], facts: Facts) -> None:
+    """Writes row groups of about ``_ROWS_PER_GROUP`` rows, then the facts known at the end.
+
+    One group is written while the next pages are asked for and decoded (a sixth faster).
+    """
+    with (
+        _parquet_writer(handle, _coded(endpoint.schema)) as writer,
+        ThreadPoolExecutor(max_workers=1) as behind,
+    ):
+        writing: Future[None] | None = None
+        for table in _groups(tables):
+            if writing is not None:
+                writing.result()
+            writing = behind.submit(writer.write_table, table)
+        if writing is not None:
+            writing.result()
+        writer.add_key_value_metadata(facts())
+    handle.flush()
+
+
+@contextmanager
+def _parquet_writer(handle: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    writer = pq.ParquetWriter(
+        handle,
+        schema,
+        compression="zstd",
+        # Numbers rarely repeat: a dictionary of them costs time and saves nothing.
+        use_dictionary=[field.name for field in schema if not pa.types.is_primitive(field.type)]
+        + [field.name for field in schema if pa.types.is_temporal(field.type)],
+        # Without the stored Arrow schema, dictionary columns read back as the plain text they are.
+        store_schema=False,
+    )
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        # Left open, its destructor would write a footer to a file that is closed by then.
+        writer.is_open = False
+        raise
+
+
+def _groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table.cast(_coded(table.schema)))
+        if sum(held.num_rows for held in waiting) >= _ROWS_PER_GROUP:
+            yield pa.concat_tables(waiting).unify_dictionaries()
+            waiting = []
+    if waiting:
+        yield pa.concat_tables(waiting).unify_dictionaries()
+
+
+def _coded(schema: pa.Schema) -> pa.Schema:
+    """Text columns as dictionaries, so that every page of a file has one and the same schema."""
+    code = pa.dictionary(pa.int32(), pa.string())
+    is_text = pa.types.is_string
+    return pa.schema([(f.name, code if is_text(f.type) else f.type) for f in schema])
+
+
+def _facts(fetch: Fetch, clock: datetime, staged: Staged, totals: _Totals) -> Mapping[str, str]:
+    facts = {
+        "vendor": fetch.endpoint.vendor,
+        "endpoint": fetch.endpoint.name,
+        "dataset": fetch.dataset,
+        "ingest_id": staged.ingest_id,
+        "ingested_at": iso(clock),
+        "window_start": fetch.start.isoformat() if fetch.start else "",
+        "window_end": fetch.end.isoformat() if fetch.end else "",
+        "symbols": ",".join(_covered(fetch, totals)),
+        "request_hash": fetch.request_hash,
+        "payload_sha256": sha256_of_bytes(totals.hashes.encode()),
+        "pages": str(totals.pages),
+        "rows": str(totals.rows),
+        "source_uri": totals.source_uri,
+    }
+    return {f"trademl_{name}": value for name, value in facts.items()}
+
+
+def _covered(fetch: Fetch, totals: _Totals) -> list[str]:
+    """The symbols whose window the file answers for."""
+    return [
+        symbol
+        for symbol in fetch.symbols
+        if symbol in totals.answered or symbol not in fetch.must_answer
+    ]
+
+
+def _verify(path: Path, rows: int) -> None:
+    found = pq.read_metadata(path).num_rows
+    if found != rows:
+        raise DataError(f"{path.name} reads back {found} rows of {rows}; check the disk, run again")
+
+
+def _read(path: Path, columns: Iterable[str], coded: list[str] | None = None) -> pa.Table:
+    with pq.ParquetFile(path, read_dictionary=coded) as file:
+        return file.read(columns=list(columns))
+
+
+def _has_repeats(path: Path, endpoint: Endpoint) -> bool:
+    if endpoint.event_time and _strictly_ordered(path, endpoint.event_time):
+        return False
+    plain = _read(path, endpoint.key)
+    distinct = plain.group_by(list(endpoint.key)).aggregate([]).num_rows
+    return bool(distinct < plain.num_rows)
+
+
+def _strictly_ordered(path: Path, event_time: str) -> bool:
+    """Whether rows come symbol by symbol with rising time: then none can repeat (0.01 s per 1M)."""
+    keys = _read(path, ["symbol", event_time], ["symbol"]).unify_dictionaries()
+    chunks = keys.column("symbol").chunks
+    codes = np.concatenate([chunk.indices.to_numpy() for chunk in chunks] or [np.empty(0, int)])
+    times = keys.column(event_time).cast(pa.int64()).to_numpy()
+    # Codes count symbols by first appearance: a symbol that comes back would lower the code.
+    steps = np.diff(codes)
+    return bool(np.all((steps > 0) | ((steps == 0) & (np.diff(times) > 0))))
+
+
+def _without_repeats(path: Path, endpoint: Endpoint) -> pa.Table:
+    """The first of all rows that agree in every vendor column, in the order received."""
+    table = _read(path, endpoint.schema.names)
+    said = [*endpoint.columns.names, "extra"]
+    numbered = table.select(said).append_column("row", pa.array(np.arange(table.num_rows)))
+    first = numbered.group_by(said).aggregate([("row", "min")]).column("row_min")
+    return table.take(pa.array(np.sort(first.to_numpy())))

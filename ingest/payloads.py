@@ -1,0 +1,128 @@
+"""A page of a vendor's answer as an Arrow table, checked for its shape while it is read."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from ingest.endpoints import UTC_TIME, Endpoint
+from trademl.errors import SchemaDrift, Unavailable
+
+Decoded = TypeVar("Decoded")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One body of a fetch.
+
+    Attributes:
+        rows: The endpoint's vendor columns, then ``extra`` and ``vendor_ts``.
+        payload_sha256: Hash of the body as received.
+        source_uri: Where it came from, without keys and page tokens.
+        request_hash: Hash of the request, page tokens excluded.
+    """
+
+    rows: pa.Table
+    payload_sha256: str
+    source_uri: str
+    request_hash: str
+
+
+def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
+    """Decodes a body.
+
+    Args:
+        decode: A msgspec decoder's ``decode``.
+        body: The body as received.
+        where: Names the endpoint in messages.
+
+    Raises:
+        Unavailable: The body is no whole JSON document; asking again may help.
+        SchemaDrift: It is JSON of another shape.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise SchemaDrift(_drift(where, str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Unavailable(
+            f"{where} sent {len(body)} bytes that are not JSON ({error}); ask again later"
+        ) from error
+
+
+def table_of(
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    vendor_ts: pa.Array | None = None,
+) -> pa.Table:
+    """Builds the typed table of a page from decoded records.
+
+    Args:
+        endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON.
+        records: One mapping per row, under the vendor's names.
+        vendor_ts: The rows' vendor time, null when not given.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    arrays = [
+        _column(endpoint, field, [row.get(field.name) for row in records])
+        for field in endpoint.columns
+    ]
+    known = frozenset(endpoint.columns.names)
+    extra = pa.array([_unknown(row, known) for row in records], pa.string())
+    times = pa.nulls(len(records), UTC_TIME) if vendor_ts is None else vendor_ts
+    return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
+
+
+def empty(endpoint: Endpoint) -> pa.Table:
+    """The table of a page without rows."""
+    return table_of(endpoint, [])
+
+
+def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]) -> None:
+    """Refuses rows of symbols that nobody asked for (a mixed-up answer poisons histories).
+
+    Raises:
+        SchemaDrift: Naming what came and what was wanted.
+    """
+    strangers = sorted(set(sent) - asked)
+    if strangers:
+        raise SchemaDrift(
+            f"{endpoint.path} answered for {', '.join(strangers[:5])}, which was not asked "
+            f"({len(asked)} symbols were); nothing of this fetch is landed, run it again"
+        )
+
+
+def _column(endpoint: Endpoint, field: pa.Field, values: list[Any]) -> pa.Array:
+    try:
+        array = _typed(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
+    if field.name in endpoint.never_null and array.null_count:
+        row = values.index(None)
+        raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
+    return array
+
+
+def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
+    written = any(isinstance(value, str) for value in values)
+    if written and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return pa.array(values, pa.string()).cast(kind)
+    # Arrow takes a boolean for 1.0 and cuts 1.5 to 1 without a word.
+    if pa.types.is_floating(kind) and any(isinstance(value, bool) for value in values):
+        raise pa.ArrowTypeError("expected a number, got a boolean")
+    if pa.types.is_integer(kind) and any(isinstance(value, float) for value in values):
+        raise pa.ArrowTypeError("expected an integer, got a number with a decimal point")
+    return pa.array(values, kind)
+
+
+def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> str | None:
+    rest = {name: value for name, value in row.items() if name not in known}
+    return msgspec.json.encode(rest, order="sorted").decode() if rest else None
+
+
+def _drift(where: str, reason: str) -> str:
+    return f"{where} no longer has the shape its connector knows: {reason}; nothing is landed"

@@ -1,0 +1,93 @@
+"""Which windows of which symbols still have to be asked for."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from ingest.bookmarks import Span
+
+ROWS_PER_FETCH = 250_000
+"""Bars that one fetch may hold at most: 25 pages of Alpaca, some 30 MB in memory at the end."""
+SYMBOLS_PER_FETCH = 500
+"""A URL with 500 symbols has some 4 kB; about 8 kB are accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One fetch to make.
+
+    Attributes:
+        symbols: In order.
+        start: First day.
+        end: Last day, inclusive.
+    """
+
+    symbols: tuple[str, ...]
+    start: date
+    end: date
+
+
+def asks(
+    symbols: Sequence[str],
+    begin: Callable[[str], date | None],
+    end: date,
+) -> list[Ask]:
+    """Groups symbols that need the same window into bounded fetches.
+
+    Args:
+        symbols: All symbols wanted.
+        begin: The day from which a symbol has to be asked, none when it is complete.
+        end: Last day wanted.
+    """
+    by_start: dict[date, list[str]] = {}
+    for symbol in sorted(set(symbols)):
+        start = begin(symbol)
+        if start is not None and start <= end:
+            by_start.setdefault(start, []).append(symbol)
+    return [
+        Ask(tuple(part), start, end)
+        for start in sorted(by_start)
+        for part in _parts(by_start[start], _symbols_per_fetch(start, end))
+    ]
+
+
+def begin_of(
+    spans: Mapping[str, Sequence[Span]],
+    symbol: str,
+    start: date | None,
+    end: date,
+    history: date,
+    step_back: Callable[[date], date],
+) -> date | None:
+    """The day from which a symbol has to be asked.
+
+    A symbol that nothing covers is asked from the beginning. One that is covered to some day is
+    asked from a few sessions before that day, so that late corrections and recovered outages are
+    seen. One that is covered to the end is complete.
+
+    Args:
+        spans: Covered days per symbol, merged.
+        symbol: The symbol.
+        start: First day that the caller wants, none for "go on where it ended".
+        end: Last day wanted.
+        history: Where a dataset begins when nobody says otherwise.
+        step_back: The day to go on from, given the last covered one.
+    """
+    covered = spans.get(symbol)
+    if not covered:
+        return start or history
+    if start is None:
+        return None if covered[-1][1] >= end else step_back(covered[-1][1])
+    for first, last in covered:
+        if first <= start <= last:
+            return None if last >= end else max(start, step_back(last))
+    return start
+
+
+def _symbols_per_fetch(start: date, end: date) -> int:
+    sessions = max(1, (end - start).days * 252 // 365)
+    return max(1, min(SYMBOLS_PER_FETCH, ROWS_PER_FETCH // sessions))
+
+
+def _parts(symbols: Sequence[str], size: int) -> Iterable[Sequence[str]]:
+    return (symbols[first : first + size] for first in range(0, len(symbols), size))

@@ -1,0 +1,96 @@
+"""Landing of what changes rarely: listings, calendars, corporate actions, reference files."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ingest import bookmarks
+from ingest.bookmarks import Envelope, Span
+from ingest.endpoints import ENDPOINTS, Endpoint
+from ingest.http import request_hash
+from ingest.jobs import IngestReport, Job
+from ingest.landing import Fetch, land
+from ingest.payloads import Page
+from ingest.vendors import file
+from trademl.errors import ConfigError
+
+FRESH = timedelta(hours=12)
+"""A younger landing is taken as it is: nightly runs fetch once, repeated ones do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceSource:
+    """A dataset that is fetched as a whole, or by a window of days.
+
+    Attributes:
+        endpoint: Where it lands.
+        dataset: Name on the command line.
+        window: First and last day to ask, given the job and what is landed; none where the vendor
+            tells only how things are now.
+        pages: Asks for the window.
+        by_symbol: Whether the vendor can be asked for some symbols only.
+    """
+
+    endpoint: Endpoint
+    dataset: str
+    window: Callable[[Job, list[Envelope]], Span] | None
+    pages: Callable[[Job, Span], Iterator[Page]]
+    by_symbol: bool = False
+
+
+def land_reference(job: Job, source: ReferenceSource) -> IngestReport:
+    """Lands a fresh copy unless one was landed less than twelve hours before the clock."""
+    if job.symbols and not source.by_symbol:
+        raise ConfigError(f"{source.dataset} is fetched as a whole; leave --symbols away")
+    before = bookmarks.landed(job.data_dir, source.endpoint)
+    fresh = next((found for found in reversed(before) if _serves(found, job)), None)
+    if fresh is not None:
+        when = f"{fresh.ingested_at:%Y-%m-%d %H:%M} UTC"
+        return IngestReport(skipped=(f"{source.dataset} was landed at {when}",))
+    today = job.clock.date()
+    start, end = source.window(job, before) if source.window else (today, today)
+    if start > end:
+        raise ConfigError(f"start {start} is after end {end}; give an earlier --start")
+    symbols = job.symbols or ()
+    chain = {"start": str(start), "end": str(end), "symbols": ",".join(symbols)}
+    fetch = Fetch(
+        endpoint=source.endpoint,
+        dataset=source.dataset,
+        request_hash=request_hash(source.endpoint.vendor, source.endpoint.name, chain),
+        start=start if source.window else None,
+        end=end if source.window else None,
+        symbols=symbols,
+    )
+    return _land(job, fetch, source.pages(job, (start, end)))
+
+
+def land_file(job: Job, dataset: str) -> IngestReport:
+    """Lands a reference file unless its content is the one landed last."""
+    endpoint, folder = ENDPOINTS[f"file/{dataset}"], job.settings.reference_dir
+    wanted = " or ".join(file.names(dataset))
+    if folder is None:
+        return IngestReport(skipped=(f"no data: TRADEML_REFERENCE_DIR is not set ({wanted})",))
+    found = file.find(folder, dataset)
+    if found is None:
+        return IngestReport(skipped=(f"no data: {folder} has no {wanted}",))
+    chain = request_hash("file", dataset, {"sha256": found.sha256})
+    last = bookmarks.landed(job.data_dir, endpoint)[-1:]
+    if last and last[0].request_hash == chain:
+        return IngestReport(skipped=(f"{found.path.name} has not changed since it was landed",))
+    return _land(job, Fetch(endpoint, dataset, chain), file.pages(found, dataset))
+
+
+def _land(job: Job, fetch: Fetch, pages: Iterator[Page]) -> IngestReport:
+    landed = land(job.data_dir, fetch, pages, job.clock)
+    return IngestReport((landed.path,) if landed.path else (), landed.rows)
+
+
+def _serves(found: Envelope, job: Job) -> bool:
+    """Whether a landed file is fresh and holds at least what the job names."""
+    if not timedelta(0) <= job.clock - found.ingested_at < FRESH:
+        return False
+    if found.symbols and not (job.symbols and found.symbols.issuperset(job.symbols)):
+        return False
+    if found.start is None or found.end is None:
+        return True
+    return (job.start or found.start) >= found.start and (job.end or found.end) <= found.end

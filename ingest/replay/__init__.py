@@ -1,0 +1,1 @@
+"""A market directory: made by the simulator, served over loopback in the vendors' wire formats."""

@@ -1,0 +1,1 @@
+"""Gradient-boosted models and their governance: dataset, CPCV, PBO, DSR, registry."""

@@ -1,0 +1,237 @@
+"""The training panel: features and labels of one published version, as arrays.
+
+The only place that uses ibis.
+
+Rows are (session, security) pairs of the eligible equity universe that have a finished label,
+ordered by session, then security. Time is counted in sessions: positions on one axis of session
+dates that features and labels share.
+"""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, cast
+
+import duckdb
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from models_ml.profile import TrainingProfile
+from trademl.errors import ConfigError, DataError
+
+BATCH_ROWS = 65_536
+
+Floats = NDArray[np.float64]
+Matrix = NDArray[np.float32]
+Codes = NDArray[np.int32]
+Dates = NDArray[np.datetime64]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """n rows of features and labels.
+
+    Attributes:
+        features: (n, f) float32, C order; nan where unknown.
+        feature_names: f names in the order of the columns.
+        absent_features: Names the profile asks for that the version does not have.
+        securities: Permanent ids, sorted; ``security`` indexes it.
+        symbols: Display symbols, sorted; ``symbol`` indexes it.
+        sessions: datetime64[D] axis, sorted; ``session``, ``label_start`` and ``label_end`` index
+            it.
+        session: The session whose close the features are known at; non-decreasing.
+        label_start: First session that the label looks at.
+        label_end: Last session that the label looks at.
+        ret: Simple return over the label's window.
+        ret_rel: ``ret`` minus the mean of the eligible universe.
+    """
+
+    features: Matrix
+    feature_names: tuple[str, ...]
+    absent_features: tuple[str, ...]
+    securities: NDArray[np.object_]
+    symbols: NDArray[np.object_]
+    sessions: Dates
+    security: Codes
+    symbol: Codes
+    session: Codes
+    label_start: Codes
+    label_end: Codes
+    ret: Floats
+    ret_rel: Floats
+
+    def __len__(self) -> int:
+        return len(self.session)
+
+    def take(self, rows: NDArray[Any]) -> "Panel":
+        """The panel of some rows, by increasing index or boolean mask."""
+        return replace(
+            self,
+            features=self.features[rows],
+            **{name: getattr(self, name)[rows] for name in _ROW_FIELDS},
+        )
+
+    def every(self, stride: int) -> "Panel":
+        """The rows of every n-th session, counted from the first one that has rows."""
+        if stride == 1 or not len(self):
+            return self
+        return self.take((self.session - self.session[0]) % stride == 0)
+
+    def digest(self) -> str:
+        """SHA-256 over all content: what "the same data" means for a model id."""
+        state = hashlib.sha256()
+        names = [*self.feature_names, "", *self.securities, "", *self.symbols]
+        state.update("\n".join(names).encode())
+        state.update(np.ascontiguousarray(self.sessions).view(np.int64).data)
+        for name in ("features", *_ROW_FIELDS):
+            state.update(np.ascontiguousarray(getattr(self, name)).data)
+        return state.hexdigest()
+
+
+_ROW_FIELDS = ("security", "symbol", "session", "label_start", "label_end", "ret", "ret_rel")
+
+
+def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) -> Panel:
+    """Reads the panel of a profile from a published version.
+
+    Args:
+        connection: On the version, its catalog attached as ``lake``.
+        profile: Says which features and which label.
+
+    Raises:
+        DataError: A table is missing or no row is left.
+        ConfigError: The profile's features match nothing.
+    """
+    with warnings.catch_warnings():
+        # ibis 12 calls Arrow methods that duckdb 1.5 has deprecated.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        backend = ibis.duckdb.from_connection(connection)
+        features = _table(backend, "matrices", "features_matrix")
+        labels = _table(backend, "labels", "label_horizon")
+        names, absent = choose_features(profile.features, tuple(features.columns))
+        rows = _joined(features, labels, names, profile.label.horizon)
+        count = int(backend.execute(rows.count()))
+        if count == 0:
+            raise DataError(
+                "no eligible equity has features and a finished label over "
+                f"{profile.label.horizon} sessions"
+            )
+        return _read(backend, rows, names, absent, count)
+
+
+def choose_features(
+    wanted: tuple[str, ...], columns: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The feature columns in the profile's order, and the names or patterns that matched none.
+
+    Raises:
+        ConfigError: No column matches at all.
+    """
+    found: dict[str, None] = {}
+    absent = []
+    for pattern in wanted:
+        matches = sorted(c for c in columns if c.startswith("feat_") and fnmatchcase(c, pattern))
+        found |= dict.fromkeys(matches)
+        if not matches:
+            absent.append(pattern)
+    if not found:
+        raise ConfigError(
+            f"features: none of {', '.join(wanted)} is a column of matrices.features_matrix"
+        )
+    return tuple(found), tuple(absent)
+
+
+def _table(backend: Any, schema: str, name: str) -> Any:
+    try:
+        return backend.table(name, database=("lake", schema))
+    except (ibis.common.exceptions.TableNotFound, duckdb.Error) as error:
+        raise DataError(
+            f"the version has no table {schema}.{name}: build the lake again"
+        ) from error
+
+
+def _joined(features: Any, labels: Any, names: tuple[str, ...], horizon: int) -> Any:
+    keys = ["security_id", "session_date"]
+    eligible = features.filter(features.asset_class == "equity", features.is_eligible)
+    finished = labels.filter(
+        labels.horizon == horizon, labels.ret.notnull(), labels.ret_rel.notnull()
+    )
+    return (
+        eligible.select(*keys, "symbol", *names)
+        .join(finished.select(*keys, "t0", "t1", "ret", "ret_rel"), keys)
+        .order_by(["session_date", "security_id"])
+    )
+
+
+def _read(
+    backend: Any, rows: Any, names: tuple[str, ...], absent: tuple[str, ...], count: int
+) -> Panel:
+    """Streams the rows into arrays of their final size: Arrow and numpy never both hold all."""
+    securities, symbols = (_distinct(backend, rows[name]) for name in ("security_id", "symbol"))
+    features = np.empty((count, len(names)), dtype=np.float32)
+    codes = {name: np.empty(count, dtype=np.int32) for name in ("security_id", "symbol")}
+    dates = {name: np.empty(count, dtype="datetime64[D]") for name in ("session_date", "t0", "t1")}
+    values = {name: np.empty(count, dtype=np.float64) for name in ("ret", "ret_rel")}
+    at = 0
+    for batch in backend.to_pyarrow_batches(rows, chunk_size=BATCH_ROWS):
+        span = slice(at, at + batch.num_rows)
+        at = span.stop
+        for column, name in enumerate(names):
+            features[span, column] = _floats(batch.column(name))
+        for name, known in (("security_id", securities), ("symbol", symbols)):
+            codes[name][span] = pc.index_in(batch.column(name), value_set=known).to_numpy()
+        for name, target in dates.items():
+            target[span] = batch.column(name).to_numpy(zero_copy_only=False)
+        for name, numbers in values.items():
+            numbers[span] = _floats(batch.column(name))
+    if at != count:
+        raise DataError(f"read {at} of {count} rows; a label has more than one row for its key")
+    sessions = np.unique(np.concatenate([np.unique(column) for column in dates.values()]))
+    positions = {name: np.searchsorted(sessions, d).astype(np.int32) for name, d in dates.items()}
+    panel = Panel(
+        features=features,
+        feature_names=names,
+        absent_features=absent,
+        securities=np.array(securities.to_pylist(), dtype=object),
+        symbols=np.array(symbols.to_pylist(), dtype=object),
+        sessions=sessions,
+        security=codes["security_id"],
+        symbol=codes["symbol"],
+        session=positions["session_date"],
+        label_start=positions["t0"],
+        label_end=positions["t1"],
+        ret=values["ret"],
+        ret_rel=values["ret_rel"],
+    )
+    _check(panel)
+    return panel
+
+
+def _distinct(backend: Any, column: Any) -> pa.Array:
+    found = backend.to_pyarrow(column.as_table().distinct()).column(0).combine_chunks()
+    return cast("pa.Array", found.sort())
+
+
+def _floats(column: pa.Array) -> NDArray[Any]:
+    """As numpy, null as nan (a column without any value may come as another type)."""
+    return cast("NDArray[Any]", column.cast(pa.float64()).to_numpy(zero_copy_only=False))
+
+
+def _check(panel: Panel) -> None:
+    """Refuses what would make every later number wrong."""
+    key = panel.session.astype(np.int64) * len(panel.securities) + panel.security
+    if np.any(np.diff(key) <= 0):
+        at = int(np.argmax(np.diff(key) <= 0))
+        raise DataError(
+            f"two rows for {panel.securities[panel.security[at]]} on "
+            f"{panel.sessions[panel.session[at]]}: features_matrix and label_horizon need one row "
+            "per security and session"
+        )
+    if np.any(panel.label_start < panel.session) or np.any(panel.label_end < panel.label_start):
+        raise DataError(
+            "a label begins before the session at whose close its features are known at"
+        )

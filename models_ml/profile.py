@@ -1,0 +1,296 @@
+"""Training profiles: what a person may decide about a training, as YAML beside this package."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
+
+from trademl.errors import ConfigError
+
+PROFILES = Path(__file__).resolve().parent / "profiles"
+STANDARD_TRIAL_TREES = 200
+"""Decision 18: a trial has 200 trees of 31 leaves; a profile with less says so."""
+STANDARD_TRIAL_LEAVES = 31
+MIN_TRIALS = 8
+RESERVED = {
+    *("deterministic", "force_row_wise", "num_threads", "objective"),
+    *("seed", "num_iterations", "verbosity"),
+}
+"""LightGBM keys that the training sets itself."""
+BINNING = {"max_bin", "min_data_in_bin", "bin_construct_sample_cnt", "feature_pre_filter"}
+"""LightGBM keys of the binned data, which all trials of a split share."""
+
+Parameter = bool | int | float | str
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Positive = Annotated[int, Field(ge=1)]
+_CLOSED = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class LabelChoice:
+    """Which label is learnt.
+
+    Attributes:
+        horizon: Sessions of ``labels.label_horizon``.
+        target: ``rank``: the rank of ``ret_rel`` within its session, spread evenly over [-1, 1]
+            (robust to the fat tails of returns, and what a rank IC measures); ``clipped``:
+            ``ret_rel`` itself, cut at ``clip``.
+        clip: Bound of the clipped target, a simple return.
+    """
+
+    horizon: Literal[5, 20] = 5
+    target: Literal["rank", "clipped"] = "rank"
+    clip: Annotated[float, Field(gt=0)] = 0.2
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class GateOverride:
+    """A row of ``seeds.model_gates`` as this profile wants it instead."""
+
+    table_name: str
+    window_years: Annotated[float, Field(gt=0)]
+    min_green_fraction: Annotated[float, Field(gt=0, le=1)]
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Gates:
+    """Deviations from the gates of the seed, with the reason that the report repeats."""
+
+    reason: Annotated[str, Field(min_length=10)]
+    overrides: Annotated[tuple[GateOverride, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Validation:
+    """Combinatorial purged cross-validation and the blocks of the overfitting test.
+
+    Attributes:
+        groups: Contiguous date groups.
+        test_groups: Groups left out together; C(groups, test_groups) splits.
+        embargo_sessions: Sessions after each test block that are not trained on.
+        min_group_sessions: A group shorter than this (half a year by S4) refuses the training.
+        pbo_blocks: Even number of blocks of CSCV.
+    """
+
+    groups: Annotated[int, Field(ge=3)] = 8
+    test_groups: Positive = 2
+    embargo_sessions: Annotated[int, Field(ge=0)] = 10
+    min_group_sessions: Positive = 126
+    pbo_blocks: Annotated[int, Field(ge=2, multiple_of=2)] = 16
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Weights:
+    """Time decay of training rows, by calendar age before the end of the split's training rows."""
+
+    half_life_months: Annotated[float, Field(gt=0)] = 18.0
+    floor: Annotated[float, Field(gt=0, lt=1)] = 1e-6
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Trial:
+    """One configuration: LightGBM parameters on top of the profile's common ones."""
+
+    name: str
+    params: dict[str, Parameter]
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Trials:
+    """The configurations to compare, and the budget each gets.
+
+    Attributes:
+        session_stride: Trials see every n-th session only; 1 is all.
+        trees: Trees of a trial.
+        select_by: The chosen one has the best median path ``sharpe`` or the best mean rank ``ic``.
+        grid: At least eight different configurations.
+    """
+
+    session_stride: Positive
+    trees: Positive
+    select_by: Literal["sharpe", "ic"]
+    grid: Annotated[tuple[Trial, ...], Field(min_length=MIN_TRIALS)]
+
+    @field_validator("grid")
+    @classmethod
+    def _all_different(cls, grid: tuple[Trial, ...]) -> tuple[Trial, ...]:
+        if len({trial.name for trial in grid}) < len(grid):
+            raise ValueError("two trials have the same name")
+        if len({repr(sorted(trial.params.items())) for trial in grid}) < len(grid):
+            raise ValueError("two trials have the same params, so fewer were really tried")
+        for trial in grid:
+            _refuse_keys(trial.params, RESERVED | BINNING)
+        return grid
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Strategy:
+    """How predictions become the returns that are judged.
+
+    Attributes:
+        kind: ``long_short``: top minus bottom quantile, each leg one unit of capital;
+            ``long_only``: top quantile minus the mean of the universe.
+        quantile: Share of names in a leg.
+        cost_bps: Cost per traded notional, in basis points.
+        sessions_per_year: For annualising.
+    """
+
+    kind: Literal["long_short", "long_only"]
+    quantile: Annotated[float, Field(gt=0, le=0.5)]
+    cost_bps: Annotated[float, Field(ge=0)]
+    sessions_per_year: Positive = 252
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Controls:
+    """Trainings on labels that hold no signal; an IC beyond the bar means that the pipeline leaks.
+
+    Attributes:
+        max_abs_ic: The bar on the mean rank IC over the repeats.
+        repeats: Shuffles, and shifts, to average over (a small panel is noisy).
+        on_failure: ``refuse`` the training, or only ``report``.
+    """
+
+    max_abs_ic: Fraction
+    repeats: Positive
+    on_failure: Literal["refuse", "report"]
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class TrainingProfile:
+    """Everything that decides a training, besides the data.
+
+    Attributes:
+        model: The model's name, the folder under ``models/`` and the key of its gates.
+        purpose: One sentence that the report repeats.
+        features: Names of ``feat_`` columns in order; a trailing ``*`` takes all that match,
+            sorted.
+        seed: Of LightGBM and of the controls.
+        threads: Of LightGBM; a different number may change the last bits.
+        trees: Full budget of the chosen configuration.
+        lightgbm: Parameters common to all configurations.
+        gates: Deviations from the seed's gates, if any.
+    """
+
+    model: str
+    purpose: str
+    features: Annotated[tuple[str, ...], Field(min_length=1)]
+    seed: int
+    threads: Positive
+    trees: Positive
+    lightgbm: dict[str, Parameter]
+    label: LabelChoice
+    validation: Validation
+    weights: Weights
+    trials: Trials
+    strategy: Strategy
+    controls: Controls
+    gates: Gates | None = None
+
+    @field_validator("lightgbm")
+    @classmethod
+    def _not_reserved(cls, params: dict[str, Parameter]) -> dict[str, Parameter]:
+        return _refuse_keys(params, RESERVED)
+
+    @model_validator(mode="after")
+    def _strides_meet(self) -> "TrainingProfile":
+        if self.label.horizon % self.trials.session_stride:
+            raise ValueError(
+                f"trials.session_stride {self.trials.session_stride} must divide "
+                f"label.horizon {self.label.horizon}"
+            )
+        return self
+
+
+def _refuse_keys(params: dict[str, Parameter], forbidden: set[str]) -> dict[str, Parameter]:
+    found = sorted(forbidden & set(params))
+    if found:
+        raise ValueError(f"{found[0]} is not a trial's to set")
+    return params
+
+
+def load_profile(name: str) -> TrainingProfile:
+    """Reads a profile by its name in ``models_ml/profiles``, or by a path that ends in .yml.
+
+    Raises:
+        ConfigError: There is no such profile, it is no YAML, or a key is missing, unknown or out
+            of range.
+    """
+    path = Path(name) if name.endswith(".yml") else PROFILES / f"{name}.yml"
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
+        raise ConfigError(
+            f"training profile {name!r} cannot be read; there are: {known}"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"training profile {path.name} is not YAML: {' '.join(str(error).split())}"
+        ) from error
+    return parse_profile(content, path.name)
+
+
+def parse_profile(content: Any, where: str) -> TrainingProfile:
+    """Checks the parsed YAML of a profile.
+
+    Raises:
+        ConfigError: With one line that names the first offending key.
+    """
+    if not isinstance(content, dict):
+        raise ConfigError(
+            f"training profile {where}: a mapping of keys is needed, got {type(content).__name__}"
+        )
+    try:
+        return TypeAdapter(TrainingProfile).validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"]) or "profile"
+        got = (
+            ""
+            if first["type"] == "missing" or isinstance(first["input"], dict)
+            else f", got {first['input']!r:.60}"
+        )
+        raise ConfigError(f"training profile {where}: {key}: {first['msg']}{got}") from error
+
+
+def disclosures(profile: TrainingProfile) -> tuple[str, ...]:
+    """What a reader of the results must know: wherever the profile departs from the standard."""
+    said = [f"target: {profile.label.target} of ret_rel over {profile.label.horizon} sessions"]
+    trials = profile.trials
+    if trials.session_stride > 1:
+        said.append(
+            f"trials and controls see one session in {trials.session_stride}; the chosen one, all"
+        )
+    if trials.trees < STANDARD_TRIAL_TREES:
+        said.append(
+            f"trials have {trials.trees} trees, fewer than the standard {STANDARD_TRIAL_TREES}"
+        )
+    small = [trial.name for trial in trials.grid if leaves(profile, trial) < STANDARD_TRIAL_LEAVES]
+    if small:
+        said.append(
+            f"{len(small)} trials have fewer than the standard {STANDARD_TRIAL_LEAVES} leaves: "
+            f"{', '.join(small)}"
+        )
+    if profile.lightgbm.get("use_quantized_grad"):
+        said.append("gradients are quantised (LightGBM use_quantized_grad)")
+    if profile.controls.on_failure == "report":
+        said.append("a failing negative control is reported, it does not refuse")
+    if profile.gates:
+        said.append(f"gates differ from the seed: {profile.gates.reason}")
+    return tuple(said)
+
+
+def leaves(profile: TrainingProfile, trial: Trial) -> int:
+    """The leaves per tree of a trial."""
+    return int((profile.lightgbm | trial.params).get("num_leaves", STANDARD_TRIAL_LEAVES))

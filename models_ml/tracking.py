@@ -1,0 +1,88 @@
+"""The log of everything that was tried, in MLflow's SQLite store under the data directory."""
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from models_ml.profile import Parameter
+
+STORE = "mlflow.db"
+
+
+class TrialLog:
+    """One model's experiment.
+
+    MLflow's ids and times are its own: they stay in the store and out of every file that is
+    compared.
+    """
+
+    def __init__(self, models_dir: Path, model: str) -> None:
+        """Opens the store, making it and the experiment when they are not there.
+
+        Args:
+            models_dir: Folder of the store.
+            model: The experiment's name.
+        """
+        # Read by mlflow at import, from the environment alone: without it, it would try to call
+        # home.
+        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        models_dir.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its dependencies, at import and first use
+            from mlflow.tracking import MlflowClient
+
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
+            self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{models_dir / STORE}")
+            found = self._client.get_experiment_by_name(model)
+            # A scheme rather than a path: the data directory may move to another machine.
+            location = f"mlflow-artifacts:/{model}"
+            self._experiment: str = (
+                found.experiment_id
+                if found
+                else self._client.create_experiment(model, artifact_location=location)
+            )
+
+    def log(
+        self,
+        name: str,
+        kind: str,
+        params: Mapping[str, Parameter],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+    ) -> None:
+        """Logs one finished run.
+
+        Args:
+            name: Shown in MLflow.
+            kind: ``trial``, ``control`` or ``chosen``.
+            params: What was set.
+            metrics: What came out; values that are not finite are left out.
+            tags: Anything else to search by.
+        """
+        from mlflow.entities import Metric, Param
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            labels = {**tags, "kind": kind}
+            run = self._client.create_run(self._experiment, run_name=name, tags=labels).info.run_id
+            values = [Metric(k, v, 0, 0) for k, v in metrics.items() if abs(v) < float("inf")]
+            self._client.log_batch(run, values, [Param(k, str(v)) for k, v in params.items()])
+            self._client.set_terminated(run)
+
+    def count_configurations(self) -> int:
+        """How many different configurations this experiment ever tried: DSR's N."""
+        seen: set[str] = set()
+        token: str | None = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            while True:
+                page = self._client.search_runs(
+                    [self._experiment], "tags.kind = 'trial'", page_token=token
+                )
+                seen |= {run.data.tags["configuration"] for run in page}
+                token = page.token
+                if not token:
+                    return len(seen)

@@ -1,0 +1,135 @@
+"""The public face of this package: trains a model on one published version of the lake."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import lightgbm as lgb
+from filelock import FileLock, Timeout
+
+from models_ml import registry
+from models_ml.dataset import Panel, load_panel
+from models_ml.gate import GateCheck, check_gates
+from models_ml.pipeline import Job, fit_and_publish
+from models_ml.profile import TrainingProfile, load_profile
+from models_ml.report import TrainingReport
+from models_ml.validation import Progress
+from trademl import __version__, lake
+from trademl.errors import ConfigError, DataError
+from trademl.lake import Version
+
+
+def train_if_ready(
+    model_name: str,
+    *,
+    data_dir: Path,
+    profile_name: str | None = None,
+    version_name: str | None = None,
+    progress: Progress | None = None,
+) -> TrainingReport:
+    """Trains a model on the newest (or a named) published version when its tables are GREEN there.
+
+    Raises:
+        GateFailed: They are not; the message names each table with its numbers.
+        ConfigError: The profile is wrong.
+        DataError: Nothing is published, or the data is not enough.
+    """
+    profile = load_profile(profile_name or model_name)
+    version = lake.find_version(data_dir, version_name)
+    return train(model_name, data_dir=data_dir, version=version, profile=profile, progress=progress)
+
+
+def train(
+    model_name: str,
+    *,
+    data_dir: Path,
+    version: Version,
+    profile: TrainingProfile,
+    progress: Progress | None = None,
+    again: bool = False,
+) -> TrainingReport:
+    """Trains a model and leaves its artefacts in ``<data_dir>/models/<model_name>/<model_id>/``.
+
+    The id follows from the content of the data, the profile and the code, so training twice on the
+    same inputs finds the finished model and fits nothing.
+
+    Args:
+        model_name: The model; the profile must be for it.
+        data_dir: Holds the lake, and receives the model.
+        version: The published version to read.
+        profile: Everything that a person may decide.
+        progress: Told of every step in one line.
+        again: Fit even when the model exists, and fail when the bytes of model.txt are not the
+            same.
+
+    Raises:
+        GateFailed: A table that the model depends on is not GREEN, or a negative control found a
+            signal.
+        DataError: Too little data, or another training of this model is running.
+        ConfigError: The profile is for another model or matches no features.
+    """
+    if profile.model != model_name:
+        raise ConfigError(f"the profile trains {profile.model!r}, not {model_name!r}")
+    say = progress or _silent
+    with _exclusive(registry.models_dir(data_dir) / model_name):
+        gates, panel = _read(version, profile, data_dir, say)
+        code = code_version()
+        model_id = model_id_of(panel, profile, code)
+        job = Job(data_dir, version, profile, model_id, code, gates, say)
+        if job.folder.exists() and not again:
+            say(
+                f"{model_name} {model_id} is already trained on exactly this data, profile and code"
+            )
+        else:
+            fit_and_publish(job, panel)
+        registry.point_latest(data_dir, model_name, model_id)
+    return registry.load_report(data_dir, model_name, model_id)
+
+
+def model_id_of(panel: Panel, profile: TrainingProfile, code: str) -> str:
+    """Sixteen hexadecimal digits from the content of the data, the profile and the code."""
+    inputs = [panel.digest(), json.dumps(asdict(profile), sort_keys=True), code]
+    return hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16]
+
+
+def code_version() -> str:
+    """The package's version, LightGBM's, and a hash over the sources of this package."""
+    state = hashlib.sha256()
+    for path in sorted(Path(__file__).resolve().parent.glob("*.py")):
+        state.update(path.read_bytes())
+    return f"{__version__}+{state.hexdigest()[:12]}, lightgbm {lgb.__version__}"
+
+
+def _silent(_: str) -> None:
+    """Nobody wants to know."""
+
+
+@contextlib.contextmanager
+def _exclusive(folder: Path) -> Iterator[None]:
+    """One training of a model at a time: a second would remove the first one's temporary folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise DataError(
+            f"another training of {folder.name} is running; wait for it to end"
+        ) from error
+
+
+def _read(
+    version: Version, profile: TrainingProfile, data_dir: Path, say: Progress
+) -> tuple[tuple[GateCheck, ...], Panel]:
+    connection = lake.open_version(data_dir, version)
+    try:
+        gates = check_gates(connection, version, profile.model, profile.gates)
+        for check in gates:
+            say(f"gate {check.line()}")
+        panel = load_panel(connection, profile)
+    finally:
+        connection.close()
+    say(f"{len(panel)} rows of {len(panel.feature_names)} features from version {version.name}")
+    return gates, panel

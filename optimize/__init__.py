@@ -1,0 +1,1 @@
+"""Selection, synthesis, portfolio optimisation, execution and backtests: the alpha cycle."""

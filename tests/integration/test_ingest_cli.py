@@ -1,0 +1,99 @@
+"""``trademl ingest run`` against ``trademl replay`` in a process of its own."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.unit.ingest.markets import landed_rows, small_market
+from trademl.cli.ingest import ingest_group, replay_command
+from trademl.errors import ConfigError
+
+# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
+pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
+
+ROOT = Path(__file__).resolve().parents[2]
+CLOCK = "2020-03-21T13:00:00Z"
+REPLAY = "from trademl.cli.ingest import replay_command; replay_command()"
+
+
+@pytest.fixture
+def replay(tmp_path):
+    """The address of a replay of the small market; Ctrl-C ends it well."""
+    market = small_market(tmp_path / "market")
+    arguments = ["--market", str(market), "--clock", CLOCK, "--faults", "5xx:0.05;seed=3"]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", REPLAY, *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    greeting = process.stdout.readline()
+    yield re.search(r"http://127\.0\.0\.1:\d+", greeting)[0]
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=20)
+    assert rest == "replay ended\n"
+    assert process.returncode == 0
+
+
+def run(tmp_path, *arguments):
+    keys = {
+        "APCA_API_KEY_ID": "test-key",
+        "APCA_API_SECRET_KEY": "hush-hush",
+        "TRADEML_CLOCK": CLOCK,
+    }
+    result = CliRunner().invoke(
+        ingest_group,
+        ["run", "--data", str(tmp_path / "data"), *arguments],
+        env=keys,
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_night_by_hand(tmp_path, replay):
+    host = ["--base-url", replay]
+    for vendor, dataset in [("alpaca", "assets"), ("alpaca", "equities_bars_1d")]:
+        said = run(tmp_path, "--vendor", vendor, "--dataset", dataset, *host)
+        assert re.search(r"landed \d+ rows in 1 files with \d+ calls", said)
+    again = run(tmp_path, "--vendor", "alpaca", "--dataset", "equities_bars_1d", *host)
+    assert again == "nothing to do: 3 symbols are complete through 2020-03-20\n"
+    few = ["--symbols", "BTCUSDT, ETHUSDT", "--start", "2020-03-01", "--end", "2020-03-02"]
+    run(tmp_path, "--vendor", "binance", "--dataset", "crypto_bars_1d", *few, *host)
+    found = landed_rows(tmp_path / "data", "binance/klines_1d", "select count(*) from landed")
+    assert found == [(4,)]
+    reference = ["--reference-dir", str(tmp_path / "market")]
+    run(tmp_path, "--vendor", "file", "--dataset", "index_membership", *reference)
+    assert landed_rows(tmp_path / "data", "file/index_membership", "select symbol from landed") == [
+        ("AAA",)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--start", "yesterday"], "--start 'yesterday' is no date"),
+        (["--symbols", " , "], "names no symbol"),
+        (["--clock", "noon"], "clock 'noon' is not an ISO 8601 time"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path, arguments, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        run(tmp_path, "--vendor", "alpaca", "--dataset", "assets", *arguments)
+
+
+def test_a_port_in_use_and_wrong_faults_are_named(tmp_path, replay):
+    market = ["--market", str(tmp_path / "market"), "--clock", CLOCK]
+    port = replay.rsplit(":", 1)[1]
+    runner = CliRunner()
+    taken = runner.invoke(replay_command, [*market, "--port", port])
+    assert isinstance(taken.exception, ConfigError)
+    assert f"port {port} cannot be used" in str(taken.exception)
+    wrong = runner.invoke(replay_command, [*market, "--faults", "gremlins:1"])
+    assert isinstance(wrong.exception, ConfigError)

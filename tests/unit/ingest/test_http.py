@@ -1,0 +1,190 @@
+import gzip
+
+import httpx
+import msgspec
+import pytest
+import stamina
+
+from ingest.http import Banned, VendorClient, retry_after
+from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
+
+SECRET = "s3cr3t-key-value"
+
+
+class Host:
+    """Answers a list of responses, one after another, and keeps the requests."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.requests = []
+
+    def __call__(self, request):
+        self.requests.append(request)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+def client_of(host, **options):
+    headers = {"APCA-API-SECRET-KEY": SECRET}
+    transport = httpx.MockTransport(host)
+    return VendorClient("alpaca", "https://host", headers=headers, transport=transport, **options)
+
+
+def get(client, **page):
+    return client.get("/v2/x", {"symbols": "A,B", "limit": 2}, msgspec.json.decode, page or None)
+
+
+def too_fast(**headers):
+    return httpx.Response(429, json={"message": "too many requests."}, headers=headers)
+
+
+def test_a_good_answer_carries_its_evidence():
+    host = Host(httpx.Response(200, content=b'{"a":1}'))
+    with client_of(host) as client:
+        answer = get(client, page_token="dG9r")
+    assert answer.value == {"a": 1}
+    assert answer.source_uri == "https://host/v2/x?symbols=A,B&limit=2"
+    assert answer.payload_sha256 == (
+        "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"
+    )
+    assert host.requests[0].url.params["page_token"] == "dG9r"
+    assert host.requests[0].headers["apca-api-secret-key"] == SECRET
+
+
+def test_pages_of_one_request_share_its_hash_and_another_request_does_not():
+    with client_of(Host(httpx.Response(200, json={}))) as client:
+        first, second = get(client, page_token="x"), get(client, page_token="y")
+        other = client.get("/v2/x", {"symbols": "A"}, msgspec.json.decode)
+    assert first.request_hash == second.request_hash != other.request_hash
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        too_fast(**{"Retry-After": "2"}),
+        httpx.Response(503),
+        httpx.Response(200, content=b'{"cut'),
+        httpx.ReadTimeout("slow"),
+        httpx.RemoteProtocolError("peer closed connection"),
+    ],
+)
+def test_passing_trouble_is_tried_again(trouble):
+    def decode(body):
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError as error:
+            raise Unavailable("malformed") from error
+
+    host = Host(trouble, httpx.Response(200, json=[1]))
+    with client_of(host) as client:
+        assert client.get("/v2/x", {}, decode).value == [1]
+        assert client.calls == 2
+
+
+def test_a_storm_of_429_ends_in_one_clear_line_after_three_tries():
+    host = Host(too_fast(**{"Retry-After": "7"}))
+    with client_of(host) as client, pytest.raises(RateLimited) as caught:
+        get(client)
+    assert client.calls == 3
+    assert caught.value.retry_after == 7
+    text = str(caught.value)
+    assert "too many requests" in text
+    assert "run again in 7 s" in text
+    assert "\n" not in text
+    assert "symbols" not in text
+
+
+def test_the_wait_is_the_one_that_the_vendor_asks_for(monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    reset = {"X-RateLimit-Reset": "1577880030", "Date": "Wed, 01 Jan 2020 12:00:00 GMT"}
+    host = Host(too_fast(**{"Retry-After": "7"}), too_fast(**reset), httpx.Response(200, json={}))
+    with stamina.set_testing(False), client_of(host) as client:
+        get(client)
+    assert waits == [7.0, 30.0]
+
+
+def test_without_a_hint_the_wait_grows_and_stays_small(monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    with (
+        stamina.set_testing(False),
+        client_of(Host(httpx.Response(500))) as client,
+        pytest.raises(Unavailable, match="HTTP 500"),
+    ):
+        get(client)
+    assert len(waits) == 2
+    assert 0.5 <= waits[0] <= 1.5
+    assert 1.0 <= waits[1] <= 2.0
+
+
+def test_a_wait_that_is_too_long_is_left_to_the_caller():
+    host = Host(too_fast(**{"Retry-After": "3600"}))
+    with client_of(host) as client, pytest.raises(RateLimited) as caught:
+        get(client)
+    assert client.calls == 1
+    assert caught.value.retry_after == 3600
+
+
+def test_a_ban_is_never_tried_again():
+    body = {"code": -1003, "msg": "Way too much request weight used; IP banned"}
+    host = Host(httpx.Response(418, json=body, headers={"Retry-After": "1"}))
+    with client_of(host) as client, pytest.raises(Banned, match="IP banned"):
+        get(client)
+    assert client.calls == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 302])
+def test_a_refusal_is_not_tried_again_and_shows_no_secret(status):
+    body = {"message": f"key {SECRET} refused\nfor good"}
+    with (
+        client_of(Host(httpx.Response(status, json=body))) as client,
+        pytest.raises(Rejected, match=r"key \*\*\* refused for good") as caught,
+    ):
+        get(client)
+    assert client.calls == 1
+    assert SECRET not in str(caught.value)
+    assert "symbols=" not in str(caught.value)
+
+
+def test_drift_is_not_tried_again():
+    def decode(body):
+        raise SchemaDrift("new shape")
+
+    with client_of(Host(httpx.Response(200, json={}))) as client:
+        with pytest.raises(SchemaDrift):
+            client.get("/v2/x", {}, decode)
+        assert client.calls == 1
+
+
+def test_compressed_bodies_are_hashed_as_they_read():
+    packed = gzip.compress(b'{"a":1}')
+    plain = httpx.Response(200, content=b'{"a":1}')
+    zipped = httpx.Response(200, content=packed, headers={"Content-Encoding": "gzip"})
+    with client_of(Host(plain, zipped)) as client:
+        first, second = get(client), get(client)
+    assert first.payload_sha256 == second.payload_sha256
+    assert client.calls == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "12"}, 12.0),
+        ({"retry-after": "soon"}, None),
+        ({"x-ratelimit-reset": "1577880030"}, None),
+        ({"x-ratelimit-reset": "1577880030", "date": "no date"}, None),
+        ({"x-ratelimit-reset": "1577880000", "date": "Wed, 01 Jan 2020 12:00:30 GMT"}, 0.0),
+    ],
+)
+def test_how_long_to_wait(headers, seconds):
+    assert retry_after(headers) == seconds
+
+
+def test_urls_with_queries_are_not_logged(caplog):
+    caplog.set_level("DEBUG", logger="trademl")
+    with client_of(Host(httpx.Response(200, json={}))) as client:
+        get(client)
+    assert "symbols=" not in caplog.text

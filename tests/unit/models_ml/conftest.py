@@ -1,0 +1,46 @@
+"""One synthetic lake and one training on it, shared by the tests of this folder."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from models_ml.profile import TrainingProfile, load_profile
+from models_ml.report import TrainingReport
+from models_ml.training import train
+from tests.unit.models_ml.synthetic import Size, publish
+from trademl.lake import Version
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    data_dir: Path
+    version: Version
+    profile: TrainingProfile
+    report: TrainingReport
+    lines: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def profile() -> TrainingProfile:
+    """The demo's profile with the smallest budget that still finds the planted signal."""
+    demo = load_profile("equities_xs_demo")
+    return replace(
+        demo,
+        trees=30,
+        gates=None,
+        trials=replace(demo.trials, trees=20),
+        controls=replace(demo.controls, repeats=2),
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, profile: TrainingProfile) -> Trained:
+    """A training with a planted signal, on 40 names and 1300 sessions."""
+    data_dir = tmp_path_factory.mktemp("trained")
+    version = publish(data_dir, Size())
+    lines: list[str] = []
+    report = train(
+        "equities_xs", data_dir=data_dir, version=version, profile=profile, progress=lines.append
+    )
+    return Trained(data_dir, version, profile, report, tuple(lines))

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+import pytest
+
+from models_ml.tracking import STORE, TrialLog
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+def test_only_different_trials_count(folder: Path) -> None:
+    log = TrialLog(folder, "some_model")
+    assert log.count_configurations() == 0
+    for name in ("a", "b", "a"):
+        log.log(name, "trial", {"x": 1}, {"ic": 0.1}, {"configuration": name})
+    log.log("c", "control", {"x": 1}, {"ic": float("nan")}, {})
+    assert log.count_configurations() == 2
+    assert TrialLog(folder, "some_model").count_configurations() == 2
+    assert TrialLog(folder, "another").count_configurations() == 0
+
+
+def test_nothing_in_the_store_depends_on_where_it_lies(folder: Path) -> None:
+    TrialLog(folder, "some_model").log("a", "trial", {}, {}, {"configuration": "a"})
+    assert str(folder).encode() not in (folder / STORE).read_bytes()
+
+
+def test_telemetry_is_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    TrialLog(folder, "some_model")
+    from mlflow.telemetry.utils import is_telemetry_disabled
+
+    assert is_telemetry_disabled()

@@ -1,0 +1,104 @@
+"""``trademl alpha``: one sleeve, offline, from a published version to weights."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from trademl.clock import parse_clock
+from trademl.errors import ConfigError
+from trademl.settings import Settings
+
+DEFAULT_PROFILE = "us_equities_long"
+SHOWN_WEIGHTS = 10
+
+
+@click.command("alpha")
+@click.option("--run-id", required=True, help="Names the run: letters, digits, '_' and '-'.")
+@click.option(
+    "--profile",
+    "profile_name",
+    default=DEFAULT_PROFILE,
+    show_default=True,
+    help="A profile's name, or the path of a .yml file.",
+)
+@click.option("--version", "version_name", help="A published version; default: the newest.")
+@click.option("--model-id", help="A trained model of the profile; default: the latest.")
+@click.option("--skip-analysis", is_flag=True, help="Leave out the cluster and factor maps.")
+@click.option("--skip-validation", is_flag=True, help="Leave out the in-sample comparison.")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
+def alpha_command(
+    run_id: str,
+    profile_name: str,
+    version_name: str | None,
+    model_id: str | None,
+    skip_analysis: bool,
+    skip_validation: bool,
+    data_dir: Path | None,
+    clock: str | None,
+) -> None:
+    """Turn a published version into signed weights, without any network.
+
+    Writes runs/RUN_ID under the data directory: weights, ledger, report, INDEX.md. A run id stays
+    with the version, model and clock it was started with; repeating it gives the same bytes.
+    """
+    # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
+    from optimize.alpha import run_alpha
+    from optimize.profiles import load_profile
+    from optimize.snapshot import read_lock
+    from trademl.workspace import check_run_id
+
+    settings = Settings()
+    folder = data_dir or settings.data
+    lock = read_lock(folder, check_run_id(run_id))
+    profile = load_profile(profile_name)
+    locked_model = lock.model_id if lock else None
+    result = run_alpha(
+        run_id,
+        data_dir=folder,
+        profile=profile,
+        version=version_name,
+        clock=_clock(clock or settings.clock or (lock.clock if lock else None)),
+        model=_model_folder(folder, profile.model.name, model_id, locked_model),
+        skip_analysis=skip_analysis,
+        skip_validation=skip_validation,
+    )
+    for gate in result.gates:
+        click.echo(f"{gate.status:4}  {gate.name}: {gate.got} (asked: {gate.asked})")
+    click.echo(f"{result.primary} weights on version {result.version}:")
+    for symbol, weight in result.weights[:SHOWN_WEIGHTS]:
+        click.echo(f"  {symbol:12} {weight:+8.2%}")
+    if len(result.weights) > SHOWN_WEIGHTS:
+        click.echo(f"  and {len(result.weights) - SHOWN_WEIGHTS} more")
+    click.echo(f"report: {result.report}")
+
+
+def _clock(text: str | None) -> datetime:
+    return parse_clock(text) if text else datetime.now(UTC)
+
+
+def _model_folder(
+    data_dir: Path, name: str | None, model_id: str | None, locked: str | None
+) -> Path | None:
+    """The folder of the model that was asked for, else the one of the lock, else the latest.
+
+    Raises:
+        ConfigError: A model was asked for and there is none of that id.
+    """
+    from models_ml.registry import LATEST, latest_model_id, model_dir, models_dir
+
+    if name is None:
+        if model_id is not None:
+            raise ConfigError(
+                f"this profile ranks without a model: leave out --model-id {model_id}"
+            )
+        return None
+    found = model_id or locked
+    if found is None:
+        is_trained = (models_dir(data_dir) / name / LATEST).is_file()
+        return model_dir(data_dir, name, latest_model_id(data_dir, name)) if is_trained else None
+    folder = model_dir(data_dir, name, found)
+    if not folder.is_dir():
+        raise ConfigError(f"no model {found!r} of {name!r}: see {models_dir(data_dir) / name}")
+    return folder

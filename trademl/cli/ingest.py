@@ -1,0 +1,112 @@
+"""``trademl ingest run`` and ``trademl replay``."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+
+from ingest.replay.server import ReplayServer
+from ingest.run import run_ingest
+from trademl.clock import iso, parse_clock
+from trademl.errors import ConfigError
+from trademl.settings import Settings
+
+
+@click.group("ingest")
+def ingest_group() -> None:
+    """Land what vendors send as raw, append-only Parquet files."""
+
+
+@ingest_group.command("run")
+@click.option("--vendor", required=True, help="alpaca, binance, file or exchange_calendars.")
+@click.option("--dataset", required=True, help="One of the vendor's datasets, e.g. assets.")
+@click.option("--start", help="First day wanted, YYYY-MM-DD.")
+@click.option("--end", help="Last day wanted, inclusive, YYYY-MM-DD.")
+@click.option("--symbols", help="Comma-separated; without it all that the landed listing names.")
+@click.option("--base-url", help="Asks this host instead of the vendor's, e.g. a replay.")
+@click.option("--reference-dir", type=click.Path(path_type=Path), help="Where vendor file reads.")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
+def ingest_run(
+    vendor: str,
+    dataset: str,
+    start: str | None,
+    end: str | None,
+    symbols: str | None,
+    base_url: str | None,
+    reference_dir: Path | None,
+    data_dir: Path | None,
+    clock: str | None,
+) -> None:
+    """Land what is missing of a dataset; where nothing is, make no call and no file.
+
+    Keys come from APCA_API_KEY_ID and APCA_API_SECRET_KEY, in the environment or in .env.
+    """
+    settings = Settings()
+    if reference_dir is not None:
+        settings = settings.model_copy(update={"reference_dir": reference_dir})
+    report = run_ingest(
+        vendor,
+        dataset,
+        data_dir=data_dir or settings.data,
+        clock=_clock(clock, settings),
+        settings=settings,
+        start=_day("--start", start),
+        end=_day("--end", end),
+        symbols=_listed(symbols),
+        base_url=base_url,
+    )
+    for reason in report.skipped:
+        click.echo(f"nothing to do: {reason}")
+    if report.files:
+        click.echo(
+            f"landed {report.rows} rows in {len(report.files)} files with {report.calls} calls"
+        )
+
+
+@click.command("replay")
+@click.option(
+    "--market",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="A market directory, see `trademl market simulate`.",
+)
+@click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1, 0 for a free one.")
+@click.option("--faults", default="", help="E.g. 429:0.05,5xx:0.02,cut:0.01;seed=7")
+@click.option("--clock", help="Serve what was known by then; default: TRADEML_CLOCK, else now.")
+def replay_command(market: Path, port: int, faults: str, clock: str | None) -> None:
+    """Serve a market in Alpaca's and Binance's wire formats until interrupted."""
+    moment = _clock(clock, Settings())
+    try:
+        server = ReplayServer(market, moment, faults, port=port)
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} cannot be used: {error.strerror}; choose another"
+        ) from error
+    click.echo(f"replaying {market} as known at {iso(moment)} on {server.url} (Ctrl-C ends it)")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        click.echo("replay ended")
+
+
+def _clock(text: str | None, settings: Settings) -> datetime:
+    chosen = text or settings.clock
+    return parse_clock(chosen) if chosen else datetime.now(UTC)
+
+
+def _day(option: str, text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise ConfigError(f"{option} {text!r} is no date such as 2017-12-29") from error
+
+
+def _listed(text: str | None) -> list[str] | None:
+    """Symbols of a comma-separated list; an empty list is a mistake, not "all"."""
+    if text is None:
+        return None
+    symbols = [symbol.strip() for symbol in text.split(",") if symbol.strip()]
+    if not symbols:
+        raise ConfigError(f"--symbols {text!r} names no symbol; leave it away to take all")
+    return symbols

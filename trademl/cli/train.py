@@ -1,0 +1,37 @@
+"""``trademl train MODEL``: trains a model on a published version whose tables are GREEN."""
+
+from pathlib import Path
+
+import click
+
+from trademl.settings import Settings
+
+
+@click.command("train")
+@click.argument("model")
+@click.option("--version", "version_name", help="A published version; default: the newest.")
+@click.option("--profile", "profile_name", help="A training profile; default: the model's own.")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+def train_command(
+    model: str, version_name: str | None, profile_name: str | None, data_dir: Path | None
+) -> None:
+    """Train MODEL (e.g. equities_xs) when the tables it depends on are GREEN.
+
+    Leaves the artefacts in models/MODEL/<model_id>/ under the data directory and points LATEST at
+    them; the same data, profile and code give the same model, and are not trained twice.
+    """
+    # LightGBM and ibis take a second to import, which `trademl --help` need not wait for.
+    from models_ml.report import summary
+    from models_ml.training import train_if_ready
+
+    data_dir = data_dir or Settings().data
+    report = train_if_ready(
+        model,
+        data_dir=data_dir,
+        profile_name=profile_name,
+        version_name=version_name,
+        progress=lambda line: click.echo(line, err=True),
+    )
+    for line in summary(report):
+        click.echo(line)
+    click.echo(f"artefacts: {data_dir / 'models' / report.model / report.model_id}")

@@ -1,0 +1,27 @@
+"""``trademl validate``: audits the artefacts of a finished run."""
+
+from pathlib import Path
+
+import click
+
+from trademl.settings import Settings
+
+
+@click.command("validate")
+@click.option("--run-id", required=True, help="The run, exactly as it was named.")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+def validate_command(run_id: str, data_dir: Path | None) -> None:
+    """Check that a run is complete, consistent and unchanged; exit 1 where it is not."""
+    from optimize.audit import validate_atomic_run, write_audit
+    from trademl.workspace import find_run
+
+    workspace = find_run(data_dir or Settings().data, run_id)
+    result = validate_atomic_run(workspace.root, run_id)
+    for finding in result.findings:
+        click.echo(f"{'FAIL' if finding.is_failure else 'pass'}  {finding.code}: {finding.message}")
+    # A suffix of its own: the audit that the run made of itself is never overwritten.
+    page = write_audit(workspace.root, result, suffix="_audit")
+    click.echo(f"written: {page}")
+    if result.failures:
+        click.echo(f"run {run_id}: {len(result.failures)} checks failed", err=True)
+        raise click.exceptions.Exit(1)

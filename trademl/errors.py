@@ -1,0 +1,88 @@
+"""The exceptions of the project, and the exit code that each one means.
+
+    TradeMLError
+    |- ConfigError                         2  usage or configuration
+    |- DataError                           3  the data cannot be trusted or is not there
+    |  |- SchemaDrift  StaleData  LookaheadError  GateFailed
+    |- VendorError                         4  a vendor refused or failed
+    |  |- RateLimited  Unavailable            (worth retrying)
+    |  |- Rejected                            (not)
+    |- SolverError                         5  no acceptable solution
+       |- Infeasible  Unbounded  Numerical
+
+A message says what happened, the value that was got, and what to do next.
+"""
+
+
+class TradeMLError(Exception):
+    """Anything the project raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(TradeMLError):
+    """Wrong usage, profile or setting."""
+
+    exit_code = 2
+
+
+class DataError(TradeMLError):
+    """Data that is missing, broken or not allowed."""
+
+    exit_code = 3
+
+
+class SchemaDrift(DataError):
+    """A payload's shape is not the one its connector knows."""
+
+
+class StaleData(DataError):
+    """Data older than the gate allows."""
+
+
+class LookaheadError(DataError):
+    """Something would have used knowledge from the future."""
+
+
+class GateFailed(DataError):
+    """A named gate refused, with the value that made it refuse."""
+
+
+class VendorError(TradeMLError):
+    """A vendor did not give what was asked."""
+
+    exit_code = 4
+
+
+class RateLimited(VendorError):
+    """The vendor asks us to slow down; ``retry_after`` is in seconds where it says so."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(VendorError):
+    """The vendor cannot be reached or answers with a server error."""
+
+
+class Rejected(VendorError):
+    """The vendor understood and refused: a wrong key, symbol or parameter."""
+
+
+class SolverError(TradeMLError):
+    """The optimiser has no acceptable answer."""
+
+    exit_code = 5
+
+
+class Infeasible(SolverError):
+    """No weights satisfy the constraints."""
+
+
+class Unbounded(SolverError):
+    """The objective has no finite optimum."""
+
+
+class Numerical(SolverError):
+    """The solver stopped without reaching its tolerance."""

@@ -1,0 +1,111 @@
+"""Reading the lake: which versions are published, and a read-only connection to one of them.
+
+A version is published when its pointer file ``lakehouse/published/<version>.json`` exists; the pointer is
+written last, by rename, at the end of a green build. Beside it lies the copy of the catalog that the build
+made. Data files are immutable, so a reader needs no lock and never meets the builder.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+from duckdb_extensions import import_extension
+
+from trademl.errors import DataError
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+EXTENSION_DIRECTORY = PROJECT_ROOT / ".duckdb_extensions"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One published version of the lake.
+
+    Attributes:
+        name: Sorts by age, e.g. ``v000042``.
+        as_of: The knowledge time of the build, ISO 8601 UTC.
+        snapshot_id: The DuckLake snapshot that was published.
+        catalog: The published copy of the catalog.
+    """
+
+    name: str
+    as_of: str
+    snapshot_id: int
+    catalog: Path
+
+
+def lakehouse_dir(data_dir: Path) -> Path:
+    """The folder of the lake under a data directory."""
+    return data_dir / "lakehouse"
+
+
+def install_extensions() -> None:
+    """Puts the DuckLake extension of the installed wheel into the project's extension folder."""
+    if not list(EXTENSION_DIRECTORY.rglob("ducklake.duckdb_extension")):
+        EXTENSION_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        import_extension("ducklake", con=connect())
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB connection, in UTC, that finds its extensions in the project's own folder."""
+    connection = duckdb.connect(config={"extension_directory": str(EXTENSION_DIRECTORY)})
+    connection.execute("set timezone = 'UTC'")
+    return connection
+
+
+def list_versions(data_dir: Path) -> list[Version]:
+    """All published versions, oldest first; empty when nothing was published yet."""
+    published = lakehouse_dir(data_dir) / "published"
+    versions = []
+    for pointer in sorted(published.glob("v*.json")):
+        facts = json.loads(pointer.read_text())
+        catalog = published / facts["catalog"]
+        versions.append(Version(pointer.stem, facts["as_of"], facts["snapshot_id"], catalog))
+    return versions
+
+
+def find_version(data_dir: Path, name: str | None = None) -> Version:
+    """The named version, or the newest.
+
+    Raises:
+        DataError: Nothing is published, or no version has that name.
+    """
+    versions = list_versions(data_dir)
+    if not versions:
+        raise DataError(
+            f"no published version under {data_dir}: land data and run `dbt build --select flow_data` first"
+        )
+    for version in versions:
+        if version.name == name:
+            return version
+    if name is None:
+        return versions[-1]
+    raise DataError(f"no published version {name!r}; there are {versions[0].name} to {versions[-1].name}")
+
+
+def attach_statement(data_dir: Path, version: Version) -> str:
+    """The SQL that attaches a published version, read-only, under the name ``lake``."""
+    data_path = lakehouse_dir(data_dir) / "data"
+    return (
+        f"attach 'ducklake:duckdb:{version.catalog}' as lake "
+        f"(read_only, data_path '{data_path}/', override_data_path true)"
+    )
+
+
+def open_version(data_dir: Path, version: Version) -> duckdb.DuckDBPyConnection:
+    """A read-only connection on one published version; its tables are ``lake.<schema>.<table>``.
+
+    Raises:
+        DataError: The version's catalog or its files cannot be read.
+    """
+    install_extensions()
+    connection = connect()
+    try:
+        connection.execute("load ducklake")
+        connection.execute(attach_statement(data_dir, version))
+        connection.execute("use lake")
+    except duckdb.Error as error:
+        connection.close()
+        raise DataError(f"version {version.name} cannot be opened: {error}") from error
+    return connection

@@ -1,0 +1,29 @@
+"""One self-contained HTML page per run: no script, no font, no link to anywhere else."""
+
+from trademl.report.inputs import (
+    ClusterRow,
+    CoverageRow,
+    DefectRow,
+    GateRow,
+    HeatMap,
+    ReportInputs,
+    SolverRow,
+    StreamRow,
+    SurvivorshipRow,
+    WeightRow,
+)
+from trademl.report.page import render_report
+
+__all__ = [
+    "ClusterRow",
+    "CoverageRow",
+    "DefectRow",
+    "GateRow",
+    "HeatMap",
+    "ReportInputs",
+    "SolverRow",
+    "StreamRow",
+    "SurvivorshipRow",
+    "WeightRow",
+    "render_report",
+]
