@@ -40,7 +40,7 @@ class ArtifactWriter:
         """Writes a table, with the lineage in the file's metadata."""
         labelled = table.replace_schema_metadata(self.lineage.as_dict())
         buffer = io.BytesIO()
-        pq.write_table(labelled, buffer, compression="zstd", store_schema=False)
+        pq.write_table(labelled, buffer, compression="zstd")
         return self.content(path, buffer.getvalue())
 
     def content(self, path: Path, content: str | bytes) -> dict[str, str]:

@@ -30,6 +30,7 @@ REQUIRED = {
     "optimized_v2": f"data/{OPTIMIZED_FILE}",
     "flattened": f"data/{FLATTENED_FILE}",
 }
+LINEAGE_KEYS = ("trace_id", "foundation_hash", "engine_version")
 SUM_TOLERANCE = 1e-3
 CAP_TOLERANCE = 1e-3
 
@@ -53,6 +54,7 @@ class AuditResult:
     profile: str
     findings: tuple[AuditFinding, ...]
     calendar: dict[str, Any]
+    lineage: dict[str, Any]
 
     @property
     def failures(self) -> tuple[AuditFinding, ...]:
@@ -79,7 +81,9 @@ def validate_atomic_run(root: Path, run_id: str) -> AuditResult:
         findings += _calendar_findings(calendar, str(profile.get("asset_class")))
     findings += _portfolio_findings(root)
     findings += _ledger_findings(root)
-    return AuditResult(run_id, str(profile.get("name", "unknown")), tuple(findings), calendar)
+    lineage = {key: manifest[key] for key in LINEAGE_KEYS if key in manifest} if manifest else {}
+    name = str(profile.get("name", "unknown"))
+    return AuditResult(run_id, name, tuple(findings), calendar, lineage)
 
 
 def write_audit(root: Path, result: AuditResult, suffix: str = "") -> Path:
@@ -97,6 +101,7 @@ def write_audit(root: Path, result: AuditResult, suffix: str = "") -> Path:
         "failures": len(result.failures),
         "findings": rows,
         "calendar_sanity": result.calendar,
+        **result.lineage,
     }
     write_atomic(folder / f"{stem}.json", encode_json(content))
     lines = [f"# Atomic validation of {result.run_id}: {content['status']}", ""]

@@ -6,7 +6,7 @@ from optimize.covariance import correlation
 from optimize.results import FloatArray
 from trademl.errors import Numerical
 
-_TOLERANCE = 1e-11
+_TOLERANCE = 1e-10
 _MAX_NEWTON = 100
 _PRELUDE = 6
 
@@ -25,13 +25,14 @@ def risk_parity_weights(cov: FloatArray, budgets: FloatArray) -> FloatArray:
         budgets: positive, shape (n,), summing to 1.
 
     Raises:
-        Numerical: the contributions are not within 1e-11 (relative) of the budgets after 100 steps.
+        Numerical: a contribution is further than 1e-10 of the average budget from its own after
+            100 steps.
     """
     corr, deviations = correlation(cov)
     point = _start(corr, budgets)
     for _ in range(_MAX_NEWTON):
         product = corr @ point
-        error = float(np.abs(point * product / budgets - 1.0).max())
+        error = float(np.abs(point * product - budgets).max()) * budgets.size
         if error <= _TOLERANCE:
             weights = point / deviations
             return np.asarray(weights / weights.sum())
@@ -39,7 +40,7 @@ def risk_parity_weights(cov: FloatArray, budgets: FloatArray) -> FloatArray:
         step = _newton_direction(corr, budgets / point**2, gradient, min(0.1, error))
         relative = float(np.abs(step / point).max())
         point = point - step / (1.0 + relative if relative > 0.25 else 1.0)
-    raise Numerical(f"risk parity: contributions still {error:.1e} off after {_MAX_NEWTON} steps")
+    raise Numerical(f"risk parity: still {error:.1e} of a budget off after {_MAX_NEWTON} steps")
 
 
 def _start(corr: FloatArray, budgets: FloatArray) -> FloatArray:

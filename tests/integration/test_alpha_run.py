@@ -60,7 +60,8 @@ def test_every_json_output_carries_one_lineage(results: dict[str, AlphaResult]) 
     for result in results.values():
         outputs = sorted((result.root / "data").rglob("*.json"))
         assert len(outputs) >= 18
-        for path in [*outputs, *(result.root / "config").glob("*.json")]:
+        others = [*(result.root / "config").glob("*.json"), *result.root.rglob("atomic*.json")]
+        for path in [*outputs, *others]:
             found = json.loads(path.read_text())
             for key, value in result.lineage.as_dict().items():
                 assert found[key] == value, path.name

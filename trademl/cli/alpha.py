@@ -60,7 +60,7 @@ def alpha_command(
         profile=profile,
         version=version_name,
         clock=_clock(clock or settings.clock or (lock.clock if lock else None)),
-        model=_model_folder(folder, profile.model.name, model_id, locked_model),
+        model=model_folder(folder, profile.model.name, model_id, locked_model),
         skip_analysis=skip_analysis,
         skip_validation=skip_validation,
     )
@@ -78,7 +78,7 @@ def _clock(text: str | None) -> datetime:
     return parse_clock(text) if text else datetime.now(UTC)
 
 
-def _model_folder(
+def model_folder(
     data_dir: Path, name: str | None, model_id: str | None, locked: str | None
 ) -> Path | None:
     """The folder of the model that was asked for, else the one of the lock, else the latest.

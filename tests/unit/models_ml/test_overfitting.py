@@ -42,6 +42,11 @@ def test_pbo_equals_the_definition(seed, trials, blocks, rows, drift):
     pbo, logits = by_definition(data, blocks)
     assert result.pbo == pbo
     np.testing.assert_allclose(result.logits, logits, atol=1e-12)
+    half = data[len(data) % blocks :][
+        : len(data) // blocks * (blocks // 2)
+    ]  # the first combination
+    best = (half.mean(0) / half.std(0, ddof=1)).max()
+    assert result.in_sample_sharpe[0] == pytest.approx(best, rel=1e-9)
 
 
 def test_pbo_survives_a_mean_far_above_the_deviation():

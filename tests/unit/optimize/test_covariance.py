@@ -72,7 +72,7 @@ def test_the_smallest_step_that_meets_the_bound_is_taken(gap, bound, share):
 @given(seed=st.integers(0, 10_000), n=st.integers(2, 12))
 def test_shrinking_keeps_the_variances_and_scales_the_correlations(seed, n):
     rng = np.random.default_rng(seed)
-    base = rng.standard_normal((n, 1))
+    base = rng.uniform(0.5, 2.0, (n, 1)) * rng.choice([-1.0, 1.0], (n, 1))
     cov = base @ base.T + 1e-9 * np.eye(n)  # singular but for rounding
     ready = condition(cov)
     assert ready.shrinkage in SHRINKAGE_STEPS

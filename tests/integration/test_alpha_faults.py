@@ -1,0 +1,387 @@
+"""Kills, concurrent runs, corruption and refusals in the alpha cycle."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from optimize import alpha, steps_risk, steps_selection
+from optimize.alpha import is_finished
+from optimize.audit import REQUIRED, validate_atomic_run
+from optimize.model import pin_model
+from optimize.preopt import REGIME_FILE
+from tests.alpha_lake import CLOCK
+from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
+from trademl.cli.alpha import alpha_command
+from trademl.cli.stage import stage_group
+from trademl.cli.validate import validate_command
+from trademl.errors import ConfigError, DataError, GateFailed
+from trademl.ledger import read
+from trademl.offline import NetworkForbidden
+from trademl.workspace import run_lock
+
+
+class Killed(BaseException):
+    """Stands in for a process that dies: nothing in the program may catch it."""
+
+
+@pytest.fixture(scope="module")
+def lake_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("faults")
+    publish(folder, small_lake())
+    return folder
+
+
+@pytest.fixture
+def data_dir(lake_dir: Path, tmp_path: Path) -> Path:
+    shutil.copytree(lake_dir, tmp_path / "data", symlinks=True)
+    return tmp_path / "data"
+
+
+@pytest.fixture(scope="module")
+def reference(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("reference") / "data"
+    shutil.copytree(lake_dir, folder, symlinks=True)
+    return run(folder, "R1").root
+
+
+STEPS: list[tuple[object, str]] = [
+    (alpha, "take_snapshot"),
+    (alpha, "_write_inputs"),
+    (steps_selection, "build_matrix"),
+    (steps_selection, "infer"),
+    (steps_selection, "select"),
+    (steps_selection, "synthesize"),
+    (steps_selection, "sign_test"),
+    (steps_risk, "antifragility_stats"),
+    (steps_risk, "build_portfolios"),
+    (steps_risk, "flatten"),
+    (alpha, "render_report"),
+    (alpha, "validate_atomic_run"),
+    (alpha, "write_analysis"),
+    (alpha, "publish_workspace"),
+]
+
+
+@pytest.mark.parametrize("step", STEPS, ids=[name for _, name in STEPS])
+def test_a_kill_leaves_nothing_half_visible_and_a_rerun_completes(
+    data_dir: Path, reference: Path, monkeypatch: pytest.MonkeyPatch, step: tuple[object, str]
+) -> None:
+    def die(*_args: object, **_options: object) -> None:
+        raise Killed
+
+    published = tree_hashes(data_dir / "lakehouse")
+    module, name = step
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(module, name, die)
+        run(data_dir, "R1")
+    assert not (data_dir / "runs" / "R1").exists()
+    assert is_finished(run(data_dir, "R1").root)
+    for name in ("portfolio_optimized_v2.json", "portfolio_flattened.json"):
+        again = data_dir / "runs" / "R1" / "data" / name
+        assert again.read_bytes() == (reference / "data" / name).read_bytes()
+    assert tree_hashes(data_dir / "lakehouse") == published
+    assert not list((data_dir / "runs").glob(".*.tmp"))
+
+
+def _run_in_process(data_dir: Path, run_id: str, profile: str) -> None:
+    run(data_dir, run_id, profile)
+
+
+@pytest.mark.parametrize("seconds", [0.6, 1.1, 1.6])
+def test_a_real_kill_at_any_moment_is_survived(data_dir: Path, seconds: float) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    child = spawn.Process(target=_run_in_process, args=(data_dir, "R1", "us_equities_long"))
+    child.start()
+    child.join(seconds)
+    if child.is_alive() and child.pid is not None:
+        os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    root = data_dir / "runs" / "R1"
+    assert not root.exists() or is_finished(root)
+    assert is_finished(run(data_dir, "R1").root)
+
+
+def test_two_runs_at_once_share_no_written_path(data_dir: Path) -> None:
+    """Row 23."""
+    spawn = multiprocessing.get_context("spawn")
+    jobs = {"RA": "us_equities_long", "RB": "us_equities_short"}
+    children = [
+        spawn.Process(target=_run_in_process, args=(data_dir, run_id, profile))
+        for run_id, profile in jobs.items()
+    ]
+    published = tree_hashes(data_dir / "lakehouse")
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    assert tree_hashes(data_dir / "lakehouse") == published
+    for run_id, profile in jobs.items():
+        before = tree_hashes(data_dir / "runs" / run_id)
+        assert tree_hashes(run(data_dir, run_id, profile).root) == before
+
+
+def test_one_run_id_is_one_process(data_dir: Path) -> None:
+    with run_lock(data_dir, "R1"), pytest.raises(DataError, match="another process"):
+        run(data_dir, "R1")
+
+
+def dial() -> None:
+    with socket.socket() as link:
+        link.connect(("127.0.0.1", 9))
+
+
+def dial_and_hide_it() -> None:
+    try:
+        dial()
+    except Exception:
+        return
+
+
+@pytest.mark.parametrize("attempt", [dial, dial_and_hide_it])
+def test_a_connection_attempt_anywhere_in_the_run_fails_it(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, attempt: Callable[[], None]
+) -> None:
+    """Row 11."""
+    original = steps_selection.infer
+
+    def infer_online(*args: object, **options: object) -> object:
+        attempt()
+        return original(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps_selection, "infer", infer_online)
+    with pytest.raises(NetworkForbidden):
+        run(data_dir, "R1")
+
+
+def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 40."""
+    original = steps_selection.synthesize
+
+    def corrupt(*args: object) -> np.ndarray:
+        streams = np.array(original(*args))  # type: ignore[arg-type]
+        streams[17, 2] += 1e-16 + abs(streams[17, 2]) * 2**-52
+        return streams
+
+    monkeypatch.setattr(steps_selection, "synthesize", corrupt)
+    with pytest.raises(GateFailed, match="SIGNTEST_SHORT_NOT_INVERTED"):
+        run(data_dir, "R1", "us_equities_short")
+    root = data_dir / "runs" / "R1"
+    found = load(root, "data/directional_sign_test_pre_opt.json")
+    assert found["errors"] >= 1
+    assert found["findings"][0]["code"] == "SIGNTEST_SHORT_NOT_INVERTED"
+    assert not (root / "data/portfolio_optimized_v2.json").exists()
+    assert read(root / "audit.jsonl")[-1]["status"] == "failure"
+
+
+def test_an_uninverted_short_stops_the_run(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps_selection, "synthesize", lambda values, _directions: values)
+    with pytest.raises(GateFailed, match="SIGNTEST_SHORT_NOT_INVERTED"):
+        run(data_dir, "R1", "us_equities_short")
+
+
+def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = steps_risk._assets
+
+    def as_short(*args: object) -> list[dict[str, object]]:
+        rows = original(*args)  # type: ignore[arg-type]
+        return [{**row, "Direction": "SHORT"} for row in rows]
+
+    monkeypatch.setattr(steps_risk, "_assets", as_short)
+    with pytest.raises(GateFailed, match="SIGNTEST_OPTIMIZER_NOT_NORMALIZED"):
+        run(data_dir, "R1", "us_equities_short")
+    assert load(data_dir / "runs" / "R1", "data/directional_sign_test.json")["errors"] >= 1
+
+
+def test_optimise_refuses_without_the_files_of_preopt(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 41."""
+    original = steps_risk.optimise
+
+    def lose_regime(found_run: object, selected: object) -> object:
+        (found_run.data / REGIME_FILE).unlink()  # type: ignore[attr-defined]
+        return original(found_run, selected)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(steps_risk, "optimise", lose_regime)
+    with pytest.raises(GateFailed, match=r"PREOPT_MISSING.*regime\.json"):
+        run(data_dir, "R1")
+
+
+def test_different_weights_from_the_same_inputs_are_an_alarm(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(data_dir, "R1")
+    before = tree_hashes(first.root)
+    original = steps_risk.flatten
+
+    def nudged(*args: object) -> object:
+        flattened = original(*args)  # type: ignore[arg-type]
+        flattened["hrp"]["assets"][0]["Net_Weight"] += 1e-15
+        return flattened
+
+    monkeypatch.setattr(steps_risk, "flatten", nudged)
+    with pytest.raises(GateFailed, match=r"NOT_REPRODUCIBLE.*portfolio_flattened\.json"):
+        run(data_dir, "R1")
+    assert tree_hashes(first.root) == before
+
+
+def test_a_lost_data_file_is_one_line_and_keeps_the_finished_run(data_dir: Path) -> None:
+    first = run(data_dir, "R1")
+    before = tree_hashes(first.root)
+    for path in (data_dir / "lakehouse" / "data").rglob("*.parquet"):
+        if "returns_matrix" in str(path):
+            path.unlink()
+    with pytest.raises(DataError) as caught:
+        run(data_dir, "R1")
+    assert "\n" not in str(caught.value)
+    assert tree_hashes(first.root) == before
+
+
+def test_a_tampered_model_is_refused(data_dir: Path) -> None:
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    report = json.loads((folder / "report.json").read_text())
+    report["files"] = {"model.txt": "0" * 64}
+    (folder / "report.json").write_text(json.dumps(report))
+    with pytest.raises(DataError, match="has changed since training"):
+        pin_model(folder)
+
+
+def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    (folder / "feature_list.json").write_text('["feat_mom_20", "feat_moon_phase"]')
+    with pytest.raises(DataError, match="feat_moon_phase"):
+        run(data_dir, "R1")
+    (folder / "feature_list.json").write_text('["feat_mom_20"]')
+    with pytest.raises(DataError, match="m1|model cannot score"):
+        run(data_dir, "R1")
+
+
+def cli(command: object, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(command, arguments)  # type: ignore[arg-type]
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+def codes(root: Path) -> set[str]:
+    return {item.code for item in validate_atomic_run(root, "R1").failures}
+
+
+def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: Path) -> None:
+    """Row 46."""
+    root = run(data_dir, "R1").root
+    arguments = ("--run-id", "R1", "--data", str(data_dir))
+    code, output = cli(validate_command, *arguments)
+    assert code == 0
+    assert "FAIL" not in output
+    expected = {path: "ATOMIC_MISSING_ARTIFACTS" for path in REQUIRED.values()}
+    expected |= {
+        "data/directional_sign_test_pre_opt.json": "ATOMIC_SIGN_TEST_PRE_MISSING",
+        "data/directional_sign_test.json": "ATOMIC_SIGN_TEST_POST_MISSING",
+        "data/antifragility_stats.json": "ATOMIC_MISSING_OUTPUT",
+        "reports/report.html": "ATOMIC_MISSING_OUTPUT",
+    }
+    for name, code_of_name in expected.items():
+        content = (root / name).read_bytes()
+        (root / name).unlink()
+        failed = [item for item in validate_atomic_run(root, "R1").failures]
+        assert code_of_name in {item.code for item in failed}, name
+        assert any(Path(name).name in item.message for item in failed)
+        exit_code, output = cli(validate_command, *arguments)
+        assert exit_code == 1
+        assert code_of_name in output
+        (root / name).write_bytes(content)
+    assert cli(validate_command, *arguments)[0] == 0
+
+
+def test_validate_sees_what_is_broken_rather_than_missing(data_dir: Path) -> None:
+    root = run(data_dir, "R1").root
+    damage = {
+        "data/directional_sign_test.json": ('{"errors": 2, "checked_atoms": 15}', "SIGN_TEST_POST_FAIL"),
+        "data/directional_sign_test_pre_opt.json": ("{", "SIGN_TEST_PRE_PARSE"),
+        "data/returns_matrix.parquet": ("PAR1", "RETURNS_PARSE"),
+        "data/portfolio_optimized_v2.json": ('{"profiles": {"hrp": {"assets": []}}}', "EMPTY_HRP"),
+        "data/portfolio_flattened.json": ('{"profiles": {}}', "EMPTY_FLATTENED"),
+        "config/resolved_manifest.json": ("[]", "MANIFEST_PARSE"),
+        "audit.jsonl": ("{}\n", "LEDGER_BROKEN"),
+    }
+    for name, (text, code) in damage.items():
+        content = (root / name).read_bytes()
+        (root / name).write_text(text)
+        assert f"ATOMIC_{code}" in codes(root), name
+        (root / name).write_bytes(content)
+    assert codes(root) == set()
+
+
+def test_validate_sees_a_changed_weight(data_dir: Path) -> None:
+    root = run(data_dir, "R1").root
+    path = root / "data/portfolio_optimized_v2.json"
+    content = json.loads(path.read_text())
+    content["profiles"]["hrp"]["assets"][0]["Weight"] += 0.01
+    content["profiles"]["hrp"]["clusters"][0]["Gross_Weight"] = 0.9
+    path.write_text(json.dumps(content))
+    assert codes(root) == {"ATOMIC_ARTIFACT_CHANGED", "ATOMIC_BAD_WEIGHT_SUM", "ATOMIC_CLUSTER_CAP"}
+
+
+def test_the_calendar_of_a_run_must_be_its_market_s(data_dir: Path) -> None:
+    equities, crypto = run(data_dir, "R1").root, run(data_dir, "R2", "crypto_long").root
+    for root, other in ((equities, crypto), (crypto, equities)):
+        target, source = root / "data/returns_matrix.parquet", other / "data/returns_matrix.parquet"
+        content = target.read_bytes()
+        target.write_bytes(source.read_bytes())
+        assert "ATOMIC_CALENDAR" in codes(root)
+        target.write_bytes(content)
+        assert "ATOMIC_CALENDAR" not in codes(root)
+
+
+def test_the_commands(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRADEML_CLOCK", raising=False)
+    base = ("--data", str(data_dir))
+    started = ("--run-id", "R1", "--model-id", "m1", "--clock", CLOCK.isoformat())
+    code, output = cli(alpha_command, *started, *base)
+    assert code == 0
+    assert "pass  Fresh data: session 2020-12-30" in output
+    assert str(data_dir / "runs" / "R1" / "reports" / "report.html") in output
+    before = tree_hashes(data_dir / "runs" / "R1")
+    # A run id stays with its clock, version and model: repeating it needs no further options.
+    assert cli(alpha_command, "--run-id", "R1", *base)[0] == 0
+    assert tree_hashes(data_dir / "runs" / "R1") == before
+    with pytest.raises(ConfigError, match="no run 'R9'"):
+        cli(validate_command, "--run-id", "R9", *base)
+    with pytest.raises(ConfigError, match="not allowed"):
+        cli(alpha_command, "--run-id", "../R", *base)
+    with pytest.raises(ConfigError, match="no model 'm9'"):
+        cli(alpha_command, "--run-id", "R2", "--model-id", "m9", *base)
+    with pytest.raises(ConfigError, match="ranks without a model"):
+        cli(alpha_command, "--run-id", "R2", "--profile", "crypto_long", "--model-id", "m1", *base)
+    with pytest.raises(DataError, match="needs model 'equities_xs'"):
+        cli(alpha_command, "--run-id", "R2", *base)
+    with pytest.raises(ConfigError, match="not an ISO 8601"):
+        cli(alpha_command, "--run-id", "R2", "--clock", "yesterday", *base)
+
+
+def test_the_stage_list_prints_layers_ids_and_contracts() -> None:
+    """Row 1."""
+    code, output = cli(stage_group, "list")
+    assert code == 0
+    for said in ("L0 Foundation", "L4 Risk Allocation", "alpha.synthesis", "SyntheticMatrix"):
+        assert said in output
+    code, output = cli(stage_group, "show", "selection.inference")
+    assert "deprecated: use alpha.inference" in output

@@ -1,0 +1,75 @@
+"""The command line: every command is loaded when it is called, and every error ends in one line and its exit code."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+from trademl.errors import TradeMLError
+
+COMMANDS = {
+    "alpha": "trademl.cli.alpha:alpha_command",
+    "build": "trademl.cli.build:build_command",
+    "demo": "trademl.cli.demo:demo_command",
+    "ingest": "trademl.cli.ingest:ingest_group",
+    "market": "trademl.cli.market:market_group",
+    "replay": "trademl.cli.ingest:replay_command",
+    "shell": "trademl.cli.versions:shell_command",
+    "stage": "trademl.cli.stage:stage_group",
+    "train": "trademl.cli.train:train_command",
+    "validate": "trademl.cli.validate:validate_command",
+    "versions": "trademl.cli.versions:versions_command",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or none."""
+        target = COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, name = target.split(":")
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.version_option(package_name="trademl")
+def cli(debug: bool) -> None:
+    """TradeML: point-in-time data, gated models, offline portfolios."""
+
+
+def main() -> None:
+    """Entry point: turns the project's errors into one line on stderr and an exit code."""
+    # matplotlib and MLflow would otherwise write into the home directory or report home.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    debug = "--debug" in sys.argv[1:]
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except TradeMLError as error:
+        if debug:
+            raise
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except Exception as error:  # the last line of defence: still one line, unless asked for more
+        if debug:
+            raise
+        click.echo(f"error: {type(error).__name__}: {error} (--debug shows where)", err=True)
+        sys.exit(1)

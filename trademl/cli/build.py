@@ -1,0 +1,88 @@
+"""``trademl build``: the nightly ``dbt build --select flow_data``, with a lock, a clock and one line per failure."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from filelock import FileLock
+
+from trademl import lake
+from trademl.clock import iso, parse_clock
+from trademl.errors import DataError, GateFailed
+from trademl.settings import Settings
+
+
+@click.command("build")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
+@click.option("--full-refresh", is_flag=True, help="Build every table anew from the landed files.")
+def build_command(data_dir: Path | None, clock: str | None, full_refresh: bool) -> None:
+    """Build the lake and publish a version when every test passes.
+
+    The same as `dbt build --select flow_data` in the project's folder; it waits for a build that is running.
+    """
+    settings = Settings()
+    chosen = clock or settings.clock
+    moment = parse_clock(chosen) if chosen else datetime.now(UTC)
+    version = build(data_dir or settings.data, moment, full_refresh=full_refresh)
+    click.echo(f"published: {version.name} (as of {version.as_of})")
+
+
+def build(data_dir: Path, clock: datetime, *, full_refresh: bool = False) -> lake.Version:
+    """Runs dbt on the whole of flow_data and returns the newest published version.
+
+    Args:
+        data_dir: The data directory.
+        clock: The knowledge time of the build.
+        full_refresh: Drop and rebuild every incremental table.
+
+    Raises:
+        GateFailed: A model or a test failed; nothing was published.
+        DataError: The data directory cannot be written, or dbt could not start.
+    """
+    data_dir = data_dir.resolve()
+    log_dir = data_dir / "logs"
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(data_dir / "build.lock"):
+            done = _run_dbt(data_dir, log_dir, clock, full_refresh)
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be written: {error.strerror}") from error
+    if done.returncode:
+        raise _failure(done, log_dir)
+    return lake.find_version(data_dir)
+
+
+def _run_dbt(
+    data_dir: Path, log_dir: Path, clock: datetime, full_refresh: bool
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dbt.cli.main", "build", "--select", "flow_data"]
+    command += ["--target-path", str(log_dir / "dbt"), "--log-path", str(log_dir)]
+    command += ["--full-refresh"] if full_refresh else []
+    (log_dir / "dbt" / "run_results.json").unlink(missing_ok=True)
+    return subprocess.run(
+        command,
+        cwd=lake.PROJECT_ROOT,
+        env={**os.environ, "TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _failure(done: subprocess.CompletedProcess[str], log_dir: Path) -> DataError:
+    """Names the first node that failed and what it said."""
+    log = log_dir / "dbt.log"
+    results = log_dir / "dbt" / "run_results.json"
+    if results.exists():
+        for result in json.loads(results.read_text())["results"]:
+            if result["status"] in ("error", "fail"):
+                name = result["unique_id"].split(".")[2]
+                said = " ".join((result["message"] or "").split())[:200]
+                return GateFailed(f"{name}: {said}; nothing was published (see {log})")
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    return DataError(f"dbt could not build: {lines[-1] if lines else done.stderr[-200:]} (see {log})")

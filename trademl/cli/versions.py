@@ -1,0 +1,48 @@
+"""``trademl versions`` and ``trademl shell``: what is published, and the DuckDB CLI on it."""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from trademl import lake
+from trademl.errors import ConfigError
+from trademl.settings import Settings
+
+
+@click.command("versions")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+def versions_command(data_dir: Path | None) -> None:
+    """List the published versions, oldest first."""
+    for version in lake.list_versions(data_dir or Settings().data):
+        click.echo(f"{version.name}  as of {version.as_of}")
+
+
+@click.command("shell")
+@click.option("--version", "name", help="A published version; default: the newest.")
+@click.option("--command", "-c", help="Run this SQL and leave.")
+@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+def shell_command(name: str | None, command: str | None, data_dir: Path | None) -> None:
+    """Open the DuckDB CLI on a published version, read-only; it never blocks a build."""
+    data_dir = data_dir or Settings().data
+    version = lake.find_version(data_dir, name)
+    lake.install_extensions()
+    program = Path(sys.executable).with_name("duckdb")
+    if not program.exists():
+        found = shutil.which("duckdb")
+        if found is None:
+            raise ConfigError("the DuckDB CLI is not installed: install the package duckdb-cli")
+        program = Path(found)
+    start = "; ".join(
+        (
+            f"set extension_directory = '{lake.EXTENSION_DIRECTORY}'",
+            "load ducklake",
+            lake.attach_statement(data_dir, version),
+            "use lake",
+        )
+    )
+    arguments = [str(program), "-cmd", start]
+    arguments += ["-c", command] if command else []
+    os.execv(program, arguments)
