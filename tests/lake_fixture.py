@@ -25,7 +25,9 @@ def publish_tables(data_dir: Path, tables: dict[str, pa.Table], as_of: str) -> l
         connection.register("incoming", table)
         connection.execute(f"create or replace table lake.{name} as select * from incoming")
         connection.unregister("incoming")
-    newest = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    newest = connection.execute(
+        "select max(snapshot_id) from ducklake_snapshots('lake')"
+    ).fetchone()
     assert newest is not None
     version = f"v{newest[0]:06d}"
     connection.execute(f"attach '{folder}/published/{version}.duckdb' as published_copy")

@@ -17,7 +17,9 @@ def parse_clock(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"clock {text!r} is not an ISO 8601 time, e.g. 2017-12-30T13:00:00Z") from error
+        raise ConfigError(
+            f"clock {text!r} is not an ISO 8601 time, e.g. 2017-12-30T13:00:00Z"
+        ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

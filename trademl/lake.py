@@ -81,7 +81,9 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
             return version
     if name is None:
         return versions[-1]
-    raise DataError(f"no published version {name!r}; there are {versions[0].name} to {versions[-1].name}")
+    raise DataError(
+        f"no published version {name!r}; there are {versions[0].name} to {versions[-1].name}"
+    )
 
 
 def attach_statement(data_dir: Path, version: Version) -> str:

@@ -21,7 +21,9 @@ def publish(data_dir: Path, built: AlphaLake) -> Path:
     return make_model(data_dir / "models" / "equities_xs" / "m1")
 
 
-def run(data_dir: Path, run_id: str, profile: str = "us_equities_long", **options: Any) -> AlphaResult:
+def run(
+    data_dir: Path, run_id: str, profile: str = "us_equities_long", **options: Any
+) -> AlphaResult:
     settings = {"clock": CLOCK, "model": data_dir / "models" / "equities_xs" / "m1"} | options
     return run_alpha(run_id, data_dir=data_dir, profile=profile, **settings)
 

@@ -81,9 +81,10 @@ def test_a_kill_leaves_nothing_half_visible_and_a_rerun_completes(
 
     published = tree_hashes(data_dir / "lakehouse")
     module, name = step
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(module, name, die)
-        run(data_dir, "R1")
+        with pytest.raises(Killed):
+            run(data_dir, "R1")
     assert not (data_dir / "runs" / "R1").exists()
     assert is_finished(run(data_dir, "R1").root)
     for name in ("portfolio_optimized_v2.json", "portfolio_flattened.json"):
@@ -186,9 +187,7 @@ def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
     assert read(root / "audit.jsonl")[-1]["status"] == "failure"
 
 
-def test_an_uninverted_short_stops_the_run(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_uninverted_short_stops_the_run(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps_selection, "synthesize", lambda values, _directions: values)
     with pytest.raises(GateFailed, match="SIGNTEST_SHORT_NOT_INVERTED"):
         run(data_dir, "R1", "us_equities_short")
@@ -269,7 +268,7 @@ def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
     with pytest.raises(DataError, match="feat_moon_phase"):
         run(data_dir, "R1")
     (folder / "feature_list.json").write_text('["feat_mom_20"]')
-    with pytest.raises(DataError, match="m1|model cannot score"):
+    with pytest.raises(DataError, match="model m1 cannot score"):
         run(data_dir, "R1")
 
 
@@ -291,7 +290,7 @@ def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: 
     code, output = cli(validate_command, *arguments)
     assert code == 0
     assert "FAIL" not in output
-    expected = {path: "ATOMIC_MISSING_ARTIFACTS" for path in REQUIRED.values()}
+    expected = dict.fromkeys(REQUIRED.values(), "ATOMIC_MISSING_ARTIFACTS")
     expected |= {
         "data/directional_sign_test_pre_opt.json": "ATOMIC_SIGN_TEST_PRE_MISSING",
         "data/directional_sign_test.json": "ATOMIC_SIGN_TEST_POST_MISSING",
@@ -301,7 +300,7 @@ def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: 
     for name, code_of_name in expected.items():
         content = (root / name).read_bytes()
         (root / name).unlink()
-        failed = [item for item in validate_atomic_run(root, "R1").failures]
+        failed = validate_atomic_run(root, "R1").failures
         assert code_of_name in {item.code for item in failed}, name
         assert any(Path(name).name in item.message for item in failed)
         exit_code, output = cli(validate_command, *arguments)
@@ -314,7 +313,10 @@ def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: 
 def test_validate_sees_what_is_broken_rather_than_missing(data_dir: Path) -> None:
     root = run(data_dir, "R1").root
     damage = {
-        "data/directional_sign_test.json": ('{"errors": 2, "checked_atoms": 15}', "SIGN_TEST_POST_FAIL"),
+        "data/directional_sign_test.json": (
+            '{"errors": 2, "checked_atoms": 15}',
+            "SIGN_TEST_POST_FAIL",
+        ),
         "data/directional_sign_test_pre_opt.json": ("{", "SIGN_TEST_PRE_PARSE"),
         "data/returns_matrix.parquet": ("PAR1", "RETURNS_PARSE"),
         "data/portfolio_optimized_v2.json": ('{"profiles": {"hrp": {"assets": []}}}', "EMPTY_HRP"),

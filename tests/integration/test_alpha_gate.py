@@ -82,14 +82,20 @@ def one_day_old(built: AlphaLake) -> None:
 
 
 CASES: dict[str, tuple[Change, str]] = {
-    "no returns matrix": (without_table(RETURNS), "FOUNDATION_MISSING_RETURNS_MATRIX: matrices.returns"),
+    "no returns matrix": (
+        without_table(RETURNS),
+        "FOUNDATION_MISSING_RETURNS_MATRIX: matrices.returns",
+    ),
     "no features matrix": (
         without_table(FEATURES),
         "FOUNDATION_MISSING_FEATURES_MATRIX: matrices.features",
     ),
     "no calendars": (without_table("reference.calendars"), "FOUNDATION_MISSING_CALENDARS"),
     "returns without symbol": (without_column(RETURNS, "symbol"), "has no column 'symbol'"),
-    "returns without timestamp": (without_column(RETURNS, "timestamp"), "has no column 'timestamp'"),
+    "returns without timestamp": (
+        without_column(RETURNS, "timestamp"),
+        "has no column 'timestamp'",
+    ),
     "features without symbol": (without_column(FEATURES, "symbol"), "has no column 'symbol'"),
     "features without sector": (without_column(FEATURES, "sector"), "has no column 'sector'"),
     "nan": (set_return(float("nan")), "FOUNDATION_NAN"),
@@ -189,7 +195,7 @@ def test_a_missing_ranked_feature_is_named(tmp_path: Path) -> None:
     built = small_lake()
     without_column(FEATURES, "feat_efficiency")(built)
     publish(tmp_path, built)
-    with pytest.raises(GateFailed, match="FOUNDATION_FEATURES_ABSENT.*feat_efficiency"):
+    with pytest.raises(GateFailed, match=r"FOUNDATION_FEATURES_ABSENT.*feat_efficiency"):
         run(tmp_path, "R1")
 
 
@@ -198,5 +204,5 @@ def test_nobody_eligible_is_an_error_with_the_funnel(tmp_path: Path) -> None:
     count = built.tables[FEATURES].num_rows
     built.replace(FEATURES, "is_eligible", pa.array([False] * count))
     publish(tmp_path, built)
-    with pytest.raises(GateFailed, match="NO_CANDIDATES.*eligible 0"):
+    with pytest.raises(GateFailed, match=r"NO_CANDIDATES.*eligible 0"):
         run(tmp_path, "R1")

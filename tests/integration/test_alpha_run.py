@@ -74,7 +74,11 @@ def test_every_json_output_carries_one_lineage(results: dict[str, AlphaResult]) 
 def test_the_ledger_is_a_whole_chain_in_production_order(results: dict[str, AlphaResult]) -> None:
     for result in results.values():
         verify(result.root / "audit.jsonl")
-        done = [row["step"] for row in read(result.root / "audit.jsonl") if row.get("status") == "success"]
+        done = [
+            row["step"]
+            for row in read(result.root / "audit.jsonl")
+            if row.get("status") == "success"
+        ]
         assert done == [
             "foundation.gate",
             "foundation.ingest",
@@ -96,7 +100,9 @@ def test_the_ledger_is_a_whole_chain_in_production_order(results: dict[str, Alph
         ]
 
 
-def test_repeating_a_run_gives_the_same_bytes(data_dir: Path, results: dict[str, AlphaResult]) -> None:
+def test_repeating_a_run_gives_the_same_bytes(
+    data_dir: Path, results: dict[str, AlphaResult]
+) -> None:
     """Row 12: every file, the ledger and the report included."""
     for profile in PROFILES:
         before = tree_hashes(results[profile].root)
@@ -112,7 +118,9 @@ def test_another_data_directory_with_the_same_rows_gives_the_same_weights(
     first = results["us_equities_short"]
     assert again.lineage == first.lineage
     for name in EQUAL_FILES:
-        assert (again.root / "data" / name).read_bytes() == (first.root / "data" / name).read_bytes()
+        assert (again.root / "data" / name).read_bytes() == (
+            first.root / "data" / name
+        ).read_bytes()
 
 
 def test_a_run_id_is_never_reused_for_other_inputs(
@@ -258,7 +266,12 @@ def test_no_artefact_names_a_path_of_the_machine(
 
 def test_a_run_writes_only_its_own_folders(data_dir: Path, results: dict[str, AlphaResult]) -> None:
     """Row 23."""
-    assert {path.name for path in data_dir.iterdir()} <= {"lakehouse", "models", "runs", "snapshots"}
+    assert {path.name for path in data_dir.iterdir()} <= {
+        "lakehouse",
+        "models",
+        "runs",
+        "snapshots",
+    }
     runs = {path.name for path in (data_dir / "runs").iterdir() if not path.name.startswith(".")}
     assert runs >= {f"R_{profile}" for profile in PROFILES}
     hidden = {path.name for path in (data_dir / "runs").iterdir() if path.name.startswith(".")}

@@ -7,6 +7,8 @@ from importlib import import_module
 import click
 
 from trademl.errors import TradeMLError
+from trademl.log import log_to
+from trademl.settings import Settings
 
 COMMANDS = {
     "alpha": "trademl.cli.alpha:alpha_command",
@@ -44,8 +46,9 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="trademl")
-def cli(debug: bool) -> None:
+def cli(debug: bool) -> None:  # noqa: ARG001 - main() reads --debug, so that it holds for errors of any command
     """TradeML: point-in-time data, gated models, offline portfolios."""
+    log_to(Settings().data)
 
 
 def main() -> None:

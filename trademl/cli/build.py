@@ -85,4 +85,6 @@ def _failure(done: subprocess.CompletedProcess[str], log_dir: Path) -> DataError
                 said = " ".join((result["message"] or "").split())[:200]
                 return GateFailed(f"{name}: {said}; nothing was published (see {log})")
     lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return DataError(f"dbt could not build: {lines[-1] if lines else done.stderr[-200:]} (see {log})")
+    return DataError(
+        f"dbt could not build: {lines[-1] if lines else done.stderr[-200:]} (see {log})"
+    )

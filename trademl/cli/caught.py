@@ -117,7 +117,9 @@ def caught_defects(market: Path, data_dir: Path, first_night: lake.Version) -> l
         else:
             caught_by = _caught(newest, defect["kind"], symbol, day)
         rows.append(
-            DefectRow(defect["id"], defect["kind"], symbol, str(day), defect["description"], caught_by)
+            DefectRow(
+                defect["id"], defect["kind"], symbol, str(day), defect["description"], caught_by
+            )
         )
     newest.close()
     before.close()
@@ -131,9 +133,7 @@ def _caught(connection: duckdb.DuckDBPyConnection, kind: str, symbol: str, day: 
     return where if connection.execute(query, asked).fetchone() else ""
 
 
-def _healed(
-    before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection, day: date
-) -> str:
+def _healed(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection, day: date) -> str:
     counts = []
     for connection in (before, after):
         row = connection.execute(RED_THAT_NIGHT, {"day": day}).fetchone()

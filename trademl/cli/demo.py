@@ -1,5 +1,6 @@
 """``trademl demo``: the main job, from a vendor's payload to portfolio weights, on a simulated or a given market."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -19,6 +20,7 @@ from trademl.cli.build import build
 from trademl.cli.caught import caught_defects
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed
+from trademl.log import log_to
 from trademl.report.inputs import DefectRow
 from trademl.settings import Settings
 
@@ -31,18 +33,23 @@ SHOWN_WEIGHTS = 5
 
 
 @click.command("demo")
-@click.option("--market", type=click.Path(path_type=Path), help="A market directory; default: simulate one.")
+@click.option(
+    "--market", type=click.Path(path_type=Path), help="A market directory; default: simulate one."
+)
 @click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
 def demo_command(market: Path | None, data_dir: Path | None) -> None:
     """Run the main job: land, build, train, alpha, report. Needs no keys and no network."""
     data_dir = data_dir or Settings().data
+    log_to(data_dir)
     is_simulated = market is None
     if market is None:
         market = data_dir / "market"
         say("simulating a market (nothing below is real)")
         simulate_market(market, seed=SEED)
     if not market.is_dir() or not list(market.glob("*.parquet")):
-        raise DataError(f"{market} holds no market: expected Parquet files such as equities_daily.parquet")
+        raise DataError(
+            f"{market} holds no market: expected Parquet files such as equities_daily.parquet"
+        )
     run_demo(market, data_dir, is_simulated=is_simulated)
 
 
@@ -59,7 +66,9 @@ def run_demo(market: Path, data_dir: Path, *, is_simulated: bool) -> None:
     reports = []
     if (market / "equities_daily.parquet").exists():
         _train(market, data_dir, is_simulated)
-        reports += [_alpha(name, data_dir, nights[1], defects, is_simulated) for name in EQUITY_PROFILES]
+        reports += [
+            _alpha(name, data_dir, nights[1], defects, is_simulated) for name in EQUITY_PROFILES
+        ]
     if (market / "crypto_daily.parquet").exists():
         reports.append(_alpha(CRYPTO_PROFILE, data_dir, nights[1], defects, is_simulated))
     say(f"done on a {'SIMULATED' if is_simulated else 'given'} market; open the reports:")
@@ -155,7 +164,7 @@ def _train(market: Path, data_dir: Path, is_simulated: bool) -> None:
         "equities_xs",
         data_dir=data_dir,
         profile_name=profile,
-        progress=lambda line: click.echo(f"  {line}"),
+        progress=_tell_some_splits,
     )
     for line in summary(report):
         click.echo(f"  {line}")
@@ -185,12 +194,19 @@ def _alpha(
         model=model_folder(data_dir, chosen.model.name, None, None),
         extras=ReportExtras(is_simulated=is_simulated, defects=defects),
     )
-    passed = [gate.name for gate in result.gates if gate.status == "PASS"]
+    passed = [gate.name for gate in result.gates if gate.status == "pass"]
     click.echo(f"  gates passed: {', '.join(passed)}")
     click.echo(f"  top {result.primary} weights:")
     for symbol, weight in result.weights[:SHOWN_WEIGHTS]:
         click.echo(f"    {symbol:12} {weight:+8.2%}")
     return result.report
+
+
+def _tell_some_splits(line: str) -> None:
+    """Training's progress, one split in seven."""
+    split = re.match(r"split (\d+) of", line)
+    if split is None or int(split[1]) % 7 == 0:
+        click.echo(f"  {line}")
 
 
 def say(line: str) -> None:

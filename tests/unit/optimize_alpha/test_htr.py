@@ -64,7 +64,13 @@ def test_stage_3_forces_the_best_of_clusters_without_a_winner() -> None:
     result = relax(make_pool(60, changes=walks), rules)
     assert result.stage == 3
     forced = [won for won in result.winners if won.stage == 3]
-    assert [won.scored.candidate.symbol for won in forced] == ["N001", "N002", "N003", "N004", "N005"]
+    assert [won.scored.candidate.symbol for won in forced] == [
+        "N001",
+        "N002",
+        "N003",
+        "N004",
+        "N005",
+    ]
     assert all(veto.name == "random_walk" for won in forced for veto in won.waived)
 
 

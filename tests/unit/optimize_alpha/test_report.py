@@ -93,7 +93,7 @@ def test_the_page_loads_nothing_from_anywhere() -> None:
     page = render_report(make_inputs())
     found = parse(page)
     assert not {"script", "link", "iframe", "img", "object", "embed", "audio"} & set(found.tags)
-    assert all(reference.startswith("#") or reference.startswith("data:") for reference in found.references)
+    assert all(reference.startswith(("#", "data:")) for reference in found.references)
     assert not re.search(r"https?:|//[a-z]|@import|url\((?!#)", page)
     assert found.tags.count("svg") == 5
 
@@ -162,7 +162,9 @@ def test_an_uncaught_defect_is_said_to_be_one() -> None:
 
 
 def test_dollar_signs_are_text_and_not_mathematics() -> None:
-    inputs = replace(make_inputs(), weights=(WeightRow("$\\frac{", "LONG", 1.0, 1.0, "C", None, "x"),))
+    inputs = replace(
+        make_inputs(), weights=(WeightRow("$\\frac{", "LONG", 1.0, 1.0, "C", None, "x"),)
+    )
     assert "$\\frac{" in render_report(inputs)
 
 

@@ -76,7 +76,7 @@ def test_too_few_joint_sessions_fail() -> None:
     values = noise(n_columns=6)
     for column in range(6):
         values[column * 8 : column * 8 + 8, column] = np.nan
-    with pytest.raises(GateFailed, match="RETURNS_TOO_SHORT.*52 of 100 sessions"):
+    with pytest.raises(GateFailed, match=r"RETURNS_TOO_SHORT.*52 of 100 sessions"):
         build_matrix(make_matrix(values), RULES)
 
 

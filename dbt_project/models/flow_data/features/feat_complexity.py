@@ -42,18 +42,29 @@ def model(dbt, session):
 def _statistics(bars, from_date):
     days = bars["session_date"].to_numpy()
     columns = {name: bars[name].to_numpy() for name in ("high", "low", "close", "ret")}
-    measures = {name: np.full(len(days), np.nan) for name in ("entropy", "hurst", "cvar", "tail_gain", "adx")}
+    measures = {
+        name: np.full(len(days), np.nan)
+        for name in ("entropy", "hurst", "cvar", "tail_gain", "adx")
+    }
     codes = bars["security_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     edges = np.flatnonzero(np.diff(codes, prepend=-1, append=-1))
     for start, stop in zip(edges[:-1], edges[1:], strict=True):
-        _fill(measures, {name: values[start:stop] for name, values in columns.items()}, days[start:stop], start, from_date)
+        _fill(
+            measures,
+            {name: values[start:stop] for name, values in columns.items()},
+            days[start:stop],
+            start,
+            from_date,
+        )
     wanted = days >= from_date
-    table = pa.table({
-        "security_id": bars["security_id"],
-        "session_date": bars["session_date"],
-        **{name: pa.array(values, from_pandas=True) for name, values in measures.items()},
-        "known_at": bars["known_at"],
-    })
+    table = pa.table(
+        {
+            "security_id": bars["security_id"],
+            "session_date": bars["session_date"],
+            **{name: pa.array(values, from_pandas=True) for name, values in measures.items()},
+            "known_at": bars["known_at"],
+        }
+    )
     return table.filter(pa.array(wanted))
 
 
@@ -69,4 +80,6 @@ def _fill(measures, series, days, start, from_date):
     rows = slice(start + begin, stop)
     measures["entropy"][rows] = rolling_permutation_entropy(returns, ENTROPY_WINDOW, 3, SHORTEST)
     measures["hurst"][rows] = rolling_hurst(returns, YEAR, SHORTEST)
-    measures["cvar"][rows], measures["tail_gain"][rows] = rolling_tail_means(returns, YEAR, 0.05, SHORTEST)
+    measures["cvar"][rows], measures["tail_gain"][rows] = rolling_tail_means(
+        returns, YEAR, 0.05, SHORTEST
+    )

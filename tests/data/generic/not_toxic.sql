@@ -1,0 +1,5 @@
+{#- No return beyond the toxicity bound, none below -100 %. -#}
+{% test not_toxic(model) %}
+select * from {{ model }}
+where ret < -1 or ret > {{ threshold('max_abs_return') }}
+{% endtest %}

@@ -1,0 +1,7 @@
+{#- The columns name one row each: fails with the keys that occur more than once or hold a null. -#}
+{% test unique_grain(model, columns) %}
+select {{ columns | join(', ') }}
+from {{ model }}
+group by all
+having count(*) > 1 or {{ columns | join(' is null or ') }} is null
+{% endtest %}

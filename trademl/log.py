@@ -1,0 +1,63 @@
+"""Logs: one JSON line per event, UTC, appended to ``logs/trademl.jsonl``, with everything secret struck out."""
+
+import logging
+import re
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+SECRET_NAMES = re.compile(r"key|secret|token|password|authorization|signature", re.IGNORECASE)
+SECRET_PARAMETERS = re.compile(
+    r"(?i)\b([\w-]*(?:key|secret|token|password|signature)[\w-]*)(=|%3D|['\"]?\s*:\s*['\"]?)[^\s&'\",}]+"
+)
+STRUCK = "***"
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A structlog processor: values under a secret's name, and secrets inside texts, become ``***``."""
+    return _clean_table(event)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return SECRET_PARAMETERS.sub(rf"\1\2{STRUCK}", value)
+    if isinstance(value, dict):
+        return _clean_table(value)
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value
+
+
+def _clean_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: STRUCK if SECRET_NAMES.search(str(name)) else _clean(value)
+        for name, value in table.items()
+    }
+
+
+def log_to(data_dir: Path) -> None:
+    """Sends every event of this process to the data directory's log; nowhere if it is read-only."""
+    path = data_dir / "logs" / "trademl.jsonl"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a", encoding="utf-8")
+    except OSError:
+        # A read-only data directory has its own error message; the log must not hide it.
+        structlog.configure(processors=[_drop])
+        return
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            redact,
+            structlog.processors.JSONRenderer(sort_keys=True, default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+    )
+
+
+def _drop(_logger: Any, _method: str, _event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    raise structlog.DropEvent
