@@ -184,7 +184,7 @@ def _features_table(
         "skew": 0.5 * spread,
         "kurtosis": 1.0 + 3.0 * spread,
         "cvar": -0.04 - 0.01 * spread,
-        "roc": 5.0 + 10.0 * spread,
+        "roc": 0.05 + 0.1 * spread,
         "adv_usd": 1e8 + 1e9 * spread,
         "eci": 0.001 + 0.002 * spread,
         "fragility": 0.5 + spread,

@@ -9,7 +9,7 @@ from trademl import lake
 
 
 def publish_tables(data_dir: Path, tables: dict[str, pa.Table], as_of: str) -> lake.Version:
-    """Writes ``{"schema.table": arrow table}`` into a new lake and publishes it as the next version."""
+    """Writes ``{"schema.table": arrow table}`` into a lake and publishes the next version."""
     folder = lake.lakehouse_dir(data_dir)
     (folder / "published").mkdir(parents=True, exist_ok=True)
     lake.install_extensions()

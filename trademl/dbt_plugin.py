@@ -1,4 +1,4 @@
-"""Prepares what a plain ``dbt build`` needs before it connects: the lake's folder and the extension."""
+"""Prepares what a plain ``dbt build`` needs before it connects: a folder and the extension."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from trademl import lake
 class Plugin(BasePlugin):
     """Loaded by dbt-duckdb from profiles.yml, before it attaches the catalog."""
 
-    def initialize(self, plugin_config: dict[str, Any]) -> None:
+    def initialize(self, plugin_config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's
         """Makes the folders under the data directory and installs the DuckLake extension."""
         lakehouse = lake.lakehouse_dir(Path(os.environ.get("TRADEML_DATA", "data")))
         for folder in (lakehouse / "published", lakehouse / "tmp"):

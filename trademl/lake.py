@@ -1,8 +1,9 @@
 """Reading the lake: which versions are published, and a read-only connection to one of them.
 
-A version is published when its pointer file ``lakehouse/published/<version>.json`` exists; the pointer is
-written last, by rename, at the end of a green build. Beside it lies the copy of the catalog that the build
-made. Data files are immutable, so a reader needs no lock and never meets the builder.
+A version is published when its pointer file ``lakehouse/published/<version>.json`` exists; the
+pointer is written last, by rename, at the end of a green build. Beside it lies the copy of the
+catalog that the build made. Data files are immutable, so a reader needs no lock and never meets the
+builder.
 """
 
 import json
@@ -48,9 +49,10 @@ def install_extensions() -> None:
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB connection, in UTC, that finds its extensions in the project's own folder."""
+    """An in-memory DuckDB connection, in UTC, with extensions from the project's own folder."""
     connection = duckdb.connect(config={"extension_directory": str(EXTENSION_DIRECTORY)})
     connection.execute("set timezone = 'UTC'")
+    connection.execute("set enable_progress_bar = false")
     return connection
 
 
@@ -74,7 +76,7 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
     versions = list_versions(data_dir)
     if not versions:
         raise DataError(
-            f"no published version under {data_dir}: land data and run `dbt build --select flow_data` first"
+            f"no published version under {data_dir}: land data, then `dbt build --select flow_data`"
         )
     for version in versions:
         if version.name == name:
@@ -96,7 +98,7 @@ def attach_statement(data_dir: Path, version: Version) -> str:
 
 
 def open_version(data_dir: Path, version: Version) -> duckdb.DuckDBPyConnection:
-    """A read-only connection on one published version; its tables are ``lake.<schema>.<table>``.
+    """A read-only connection on one version; its tables are ``lake.<schema>.<table>``.
 
     Raises:
         DataError: The version's catalog or its files cannot be read.

@@ -1,4 +1,4 @@
-"""Logs: one JSON line per event, UTC, appended to ``logs/trademl.jsonl``, with everything secret struck out."""
+"""Logs: one JSON line per event, UTC, in ``logs/trademl.jsonl``, secrets struck out."""
 
 import logging
 import re
@@ -16,7 +16,7 @@ STRUCK = "***"
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    """A structlog processor: values under a secret's name, and secrets inside texts, become ``***``."""
+    """A structlog processor: secrets, by their name or inside texts, become ``***``."""
     return _clean_table(event)
 
 

@@ -27,7 +27,7 @@ _NETWORK_EVENTS = frozenset(
 )
 
 
-class NetworkForbidden(TradeMLError):  # noqa: N818 - named like its siblings in errors.py
+class NetworkForbidden(TradeMLError):
     """Code of the offline cycle tried to reach a network."""
 
 

@@ -29,7 +29,7 @@ def json_reply(content: Any, status: int = 200) -> Reply:
     return Reply(status, orjson.dumps(content))
 
 
-class Refusal(Exception):  # noqa: N818 - not an error of ours but the vendor's answer
+class Refusal(Exception):
     """A request that the vendor would not serve.
 
     Args:

@@ -23,7 +23,7 @@ from tests.integration.alpha_support import load, publish, run, small_lake, tree
 from trademl.cli.alpha import alpha_command
 from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
-from trademl.errors import ConfigError, DataError, GateFailed
+from trademl.errors import ConfigError, DataError, GateFailed, TradeMLError
 from trademl.ledger import read
 from trademl.offline import NetworkForbidden
 from trademl.workspace import run_lock
@@ -274,6 +274,8 @@ def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
 
 def cli(command: object, *arguments: str) -> tuple[int, str]:
     result = CliRunner().invoke(command, arguments)  # type: ignore[arg-type]
+    if isinstance(result.exception, TradeMLError) and result.exception.exit_code == 1:
+        return 1, f"{result.output}{result.exception}"
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output

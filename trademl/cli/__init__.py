@@ -1,4 +1,4 @@
-"""The command line: every command is loaded when it is called, and every error ends in one line and its exit code."""
+"""The command line: commands load when called; every error ends in one line and its exit code."""
 
 import os
 import sys
@@ -28,11 +28,15 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group that imports a command's module only when the command is named."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """The names of all commands."""
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        cmd_name: str,
+    ) -> click.Command | None:
         """The command of that name, or none."""
         target = COMMANDS.get(cmd_name)
         if target is None:

@@ -1,4 +1,4 @@
-"""``trademl build``: the nightly ``dbt build --select flow_data``, with a lock, a clock and one line per failure."""
+"""``trademl build``: the nightly dbt build, with a lock, a clock and one line per failure."""
 
 import json
 import os
@@ -23,7 +23,8 @@ from trademl.settings import Settings
 def build_command(data_dir: Path | None, clock: str | None, full_refresh: bool) -> None:
     """Build the lake and publish a version when every test passes.
 
-    The same as `dbt build --select flow_data` in the project's folder; it waits for a build that is running.
+    The same as `dbt build --select flow_data` in the project's folder, but it waits for a build
+    that is running.
     """
     settings = Settings()
     chosen = clock or settings.clock

@@ -99,7 +99,9 @@ RED_THAT_NIGHT = "select count(*) from quality.partition_status where dt = $day 
 
 
 def caught_defects(market: Path, data_dir: Path, first_night: lake.Version) -> list[DefectRow]:
-    """Looks each planted defect up in the newest version; ``caught_by`` stays empty where nothing caught it.
+    """Looks each planted defect up in the newest version.
+
+    ``caught_by`` stays empty where nothing caught it.
 
     Args:
         market: A simulated market, with its defects.json.

@@ -1,4 +1,4 @@
-"""``trademl demo``: the main job, from a vendor's payload to portfolio weights, on a simulated or a given market."""
+"""``trademl demo``: the main job, from a payload to weights, on a simulated or a given market."""
 
 import re
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def demo_command(market: Path | None, data_dir: Path | None) -> None:
 
 
 def run_demo(market: Path, data_dir: Path, *, is_simulated: bool) -> None:
-    """Lands and builds the market's last two nights, trains, and runs every profile the market can feed.
+    """Lands and builds the market's last two nights, trains, and runs what the market can feed.
 
     Raises:
         TradeMLError: Any step failed; what had been landed, built or trained stays.
@@ -131,7 +131,7 @@ def _datasets(market: Path) -> list[tuple[str, str]]:
 
 
 def _symbols(market: Path, dataset: str) -> list[str] | None:
-    """The symbols to ask bars of where the market has no listing file; elsewhere the vendor lists them."""
+    """The symbols to ask for where the market has no listing file; else none: all."""
     if dataset != "equities_bars_1d" or (market / "listings.parquet").exists():
         return None
     column = pq.read_table(market / "equities_daily.parquet", columns=["symbol"])["symbol"]
@@ -180,7 +180,6 @@ def _alpha(
     from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
     from optimize.reporting import ReportExtras
-
     from trademl.cli.alpha import model_folder
 
     chosen = load_profile(profile)

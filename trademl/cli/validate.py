@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trademl.errors import TradeMLError
 from trademl.settings import Settings
 
 
@@ -23,5 +24,5 @@ def validate_command(run_id: str, data_dir: Path | None) -> None:
     page = write_audit(workspace.root, result, suffix="_audit")
     click.echo(f"written: {page}")
     if result.failures:
-        click.echo(f"run {run_id}: {len(result.failures)} checks failed", err=True)
-        raise click.exceptions.Exit(1)
+        codes = ", ".join(sorted({finding.code for finding in result.failures}))
+        raise TradeMLError(f"run {run_id}: {len(result.failures)} checks failed: {codes}")

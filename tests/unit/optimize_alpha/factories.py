@@ -17,7 +17,7 @@ FIT = {
     "hurst": 0.6,
     "survival": 0.9,
     "kurtosis": 2.0,
-    "roc": 5.0,
+    "roc": 0.05,
     "eci": 0.01,
 }
 

@@ -25,8 +25,8 @@ def test_a_fit_candidate_has_no_veto() -> None:
         ("kurtosis", 20.1, 20.0),
         ("volatility_ann", 2.51, 2.5),
         ("volatility_ann", 0.019, 0.02),
-        ("roc", 100.1, 100.0),
-        ("roc", -80.1, -80.0),
+        ("roc", 1.01, 1.0),
+        ("roc", -0.81, -0.8),
         ("entropy", 0.9991, 0.999),
     ],
 )
@@ -41,7 +41,7 @@ def test_hard_vetoes_both_ways(feature: str, bad: float, good: float) -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "fit"),
     [
-        ("entropy", {"entropy": 0.991}, {"entropy": 0.99}),
+        ("entropy", {"entropy": 0.996}, {"entropy": 0.995}),
         ("efficiency", {"efficiency": 0.049}, {"efficiency": 0.05}),
         ("random_walk", {"hurst": 0.5}, {"hurst": 0.521}),
         ("random_walk", {"hurst": 0.48}, {"hurst": 0.479}),

@@ -1,8 +1,11 @@
-"""One row per security and session: order, memory, tails and trend strength of its returns (semantics A5).
+"""One row per security and session: order, memory, tails and trend strength of its returns.
 
-These are recursive or need whole sorted windows, so they are computed by trademl.quant and not in SQL. A value depends only on
-its own window, or for ADX on the bars before it, so an increment and a full build agree bit for bit.
+These are recursive or need whole sorted windows, so they are computed by trademl.quant and not in
+SQL (semantics A5). A value depends only on its own window, or for ADX on the bars before it, so an
+increment and a full build agree bit for bit.
 """
+
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +16,7 @@ from trademl.quant.trend import wilder_adx
 YEAR = 252
 ENTROPY_WINDOW = 120
 SHORTEST = 60
+MEASURES = ("entropy", "hurst", "cvar", "tail_gain", "adx")
 
 EQUITIES = """
     select security_id, session_date, high * split_factor as high, low * split_factor as low,
@@ -48,7 +52,7 @@ def _statistics(bars, from_date):
     }
     codes = bars["security_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     edges = np.flatnonzero(np.diff(codes, prepend=-1, append=-1))
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges):
         _fill(
             measures,
             {name: values[start:stop] for name, values in columns.items()},
