@@ -110,6 +110,7 @@ def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) 
         # ibis 12 calls Arrow methods that duckdb 1.5 has deprecated.
         warnings.simplefilter("ignore", DeprecationWarning)
         backend = ibis.duckdb.from_connection(connection)
+        connection.execute("set enable_progress_bar = false")  # ibis draws one on any output
         features = _table(backend, "matrices", "features_matrix")
         labels = _table(backend, "labels", "label_horizon")
         names, absent = choose_features(profile.features, tuple(features.columns))
@@ -170,45 +171,53 @@ def _joined(features: Any, labels: Any, names: tuple[str, ...], horizon: int) ->
 def _read(
     backend: Any, rows: Any, names: tuple[str, ...], absent: tuple[str, ...], count: int
 ) -> Panel:
-    """Streams the rows into arrays of their final size: Arrow and numpy never both hold all."""
-    securities, symbols = (_distinct(backend, rows[name]) for name in ("security_id", "symbol"))
-    features = np.empty((count, len(names)), dtype=np.float32)
-    codes = {name: np.empty(count, dtype=np.int32) for name in ("security_id", "symbol")}
-    dates = {name: np.empty(count, dtype="datetime64[D]") for name in ("session_date", "t0", "t1")}
-    values = {name: np.empty(count, dtype=np.float64) for name in ("ret", "ret_rel")}
-    at = 0
-    for batch in backend.to_pyarrow_batches(rows, chunk_size=BATCH_ROWS):
-        span = slice(at, at + batch.num_rows)
-        at = span.stop
-        for column, name in enumerate(names):
-            features[span, column] = _floats(batch.column(name))
-        for name, known in (("security_id", securities), ("symbol", symbols)):
-            codes[name][span] = pc.index_in(batch.column(name), value_set=known).to_numpy()
-        for name, target in dates.items():
-            target[span] = batch.column(name).to_numpy(zero_copy_only=False)
-        for name, numbers in values.items():
-            numbers[span] = _floats(batch.column(name))
-    if at != count:
-        raise DataError(f"read {at} of {count} rows; a label has more than one row for its key")
-    sessions = np.unique(np.concatenate([np.unique(column) for column in dates.values()]))
-    positions = {name: np.searchsorted(sessions, d).astype(np.int32) for name, d in dates.items()}
+    known = {name: _distinct(backend, rows[name]) for name in ("security_id", "symbol")}
+    features, columns = _stream(backend, rows, names, known, count)
+    dates = [columns[name] for name in ("session_date", "t0", "t1")]
+    sessions = np.unique(np.concatenate([np.unique(column) for column in dates]))
+    session, start, end = (np.searchsorted(sessions, d).astype(np.int32) for d in dates)
     panel = Panel(
         features=features,
         feature_names=names,
         absent_features=absent,
-        securities=np.array(securities.to_pylist(), dtype=object),
-        symbols=np.array(symbols.to_pylist(), dtype=object),
+        securities=np.array(known["security_id"].to_pylist(), dtype=object),
+        symbols=np.array(known["symbol"].to_pylist(), dtype=object),
         sessions=sessions,
-        security=codes["security_id"],
-        symbol=codes["symbol"],
-        session=positions["session_date"],
-        label_start=positions["t0"],
-        label_end=positions["t1"],
-        ret=values["ret"],
-        ret_rel=values["ret_rel"],
+        security=columns["security_id"],
+        symbol=columns["symbol"],
+        session=session,
+        label_start=start,
+        label_end=end,
+        ret=columns["ret"],
+        ret_rel=columns["ret_rel"],
     )
     _check(panel)
     return panel
+
+
+def _stream(
+    backend: Any, rows: Any, names: tuple[str, ...], known: dict[str, pa.Array], count: int
+) -> tuple[Matrix, dict[str, NDArray[Any]]]:
+    """Streams the rows into arrays of their final size: Arrow and numpy never both hold all."""
+    features = np.empty((count, len(names)), dtype=np.float32)
+    columns: dict[str, NDArray[Any]] = {
+        **{name: np.empty(count, dtype=np.int32) for name in known},
+        **{name: np.empty(count, dtype="datetime64[D]") for name in ("session_date", "t0", "t1")},
+        **{name: np.empty(count, dtype=np.float64) for name in ("ret", "ret_rel")},
+    }
+    at = 0
+    for batch in backend.to_pyarrow_batches(rows, chunk_size=BATCH_ROWS):
+        span = slice(at, at + batch.num_rows)
+        at = span.stop
+        for place, name in enumerate(names):
+            features[span, place] = _floats(batch.column(name))
+        for name, target in columns.items():
+            values = batch.column(name)
+            if name in known:
+                values = pc.index_in(values, value_set=known[name])
+            target[span] = values.to_numpy(zero_copy_only=False)
+    assert at == count, "a published version does not change"
+    return features, columns
 
 
 def _distinct(backend: Any, column: Any) -> pa.Array:

@@ -1,15 +1,41 @@
 """The log of everything that was tried, in MLflow's SQLite store under the data directory."""
 
+import contextlib
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from models_ml.profile import Parameter
+from trademl.errors import DataError
 
 STORE = "mlflow.db"
+
+
+@contextlib.contextmanager
+def _using_mlflow() -> Iterator[None]:
+    """Keeps the warnings of MLflow's dependencies away, and says in one line what its store says.
+
+    MLflow takes seconds to import, so only who logs something imports it.
+    """
+    # Read by mlflow at import, from the environment alone: without it, it tries to call home.
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError) as error:
+            first = str(error).splitlines()[0]
+            raise DataError(
+                f"the trials cannot be logged in models/{STORE}: {first}; free or unlock the data "
+                "directory and train again"
+            ) from error
 
 
 class TrialLog:
@@ -26,15 +52,10 @@ class TrialLog:
             models_dir: Folder of the store.
             model: The experiment's name.
         """
-        # Read by mlflow at import, from the environment alone: without it, it would try to call
-        # home.
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
         models_dir.mkdir(parents=True, exist_ok=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its dependencies, at import and first use
+        with _using_mlflow():
             from mlflow.tracking import MlflowClient
 
-            logging.getLogger("mlflow").setLevel(logging.WARNING)
             self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{models_dir / STORE}")
             found = self._client.get_experiment_by_name(model)
             # A scheme rather than a path: the data directory may move to another machine.
@@ -62,10 +83,9 @@ class TrialLog:
             metrics: What came out; values that are not finite are left out.
             tags: Anything else to search by.
         """
-        from mlflow.entities import Metric, Param
+        with _using_mlflow():
+            from mlflow.entities import Metric, Param
 
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
             labels = {**tags, "kind": kind}
             run = self._client.create_run(self._experiment, run_name=name, tags=labels).info.run_id
             values = [Metric(k, v, 0, 0) for k, v in metrics.items() if abs(v) < float("inf")]
@@ -76,8 +96,7 @@ class TrialLog:
         """How many different configurations this experiment ever tried: DSR's N."""
         seen: set[str] = set()
         token: str | None = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _using_mlflow():
             while True:
                 page = self._client.search_runs(
                     [self._experiment], "tags.kind = 'trial'", page_token=token

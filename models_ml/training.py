@@ -57,17 +57,15 @@ def train(
     same inputs finds the finished model and fits nothing.
 
     Args:
-        model_name: The model; the profile must be for it.
+        model_name: The profile must be for it.
         data_dir: Holds the lake, and receives the model.
         version: The published version to read.
         profile: Everything that a person may decide.
         progress: Told of every step in one line.
-        again: Fit even when the model exists, and fail when the bytes of model.txt are not the
-            same.
+        again: Fit also where the model exists, and fail when model.txt gets other bytes.
 
     Raises:
-        GateFailed: A table that the model depends on is not GREEN, or a negative control found a
-            signal.
+        GateFailed: A table is not GREEN, or a negative control found a signal.
         DataError: Too little data, or another training of this model is running.
         ConfigError: The profile is for another model or matches no features.
     """
@@ -80,9 +78,7 @@ def train(
         model_id = model_id_of(panel, profile, code)
         job = Job(data_dir, version, profile, model_id, code, gates, say)
         if job.folder.exists() and not again:
-            say(
-                f"{model_name} {model_id} is already trained on exactly this data, profile and code"
-            )
+            say(f"{model_name} {model_id}: already trained on exactly this data, profile and code")
         else:
             fit_and_publish(job, panel)
         registry.point_latest(data_dir, model_name, model_id)
@@ -110,13 +106,18 @@ def _silent(_: str) -> None:
 @contextlib.contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """One training of a model at a time: a second would remove the first one's temporary folder."""
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock", timeout=0):
             yield
     except Timeout as error:
         raise DataError(
             f"another training of {folder.name} is running; wait for it to end"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"the model cannot be written under {folder}: {error.strerror or error}; "
+            "free or unlock the data directory and train again"
         ) from error
 
 

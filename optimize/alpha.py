@@ -50,7 +50,6 @@ from optimize.run import (
     profile_hash,
     resolved_manifest,
 )
-from optimize.snapshot import Lock, drop_snapshot, take_snapshot
 from trademl import lake
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed, TradeMLError
@@ -60,6 +59,7 @@ from trademl.ledger import read as read_ledger
 from trademl.lineage import ENGINE_VERSION, Lineage, foundation_hash, hash_tables, trace_id
 from trademl.offline import no_network
 from trademl.report import GateRow, render_report
+from trademl.snapshot import Lock, drop_snapshot, take_snapshot
 from trademl.workspace import (
     Workspace,
     check_run_id,
@@ -130,7 +130,7 @@ def run_alpha(
     check_run_id(run_id)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
     try:
-        with no_network(), threadpool_limits(1), run_lock(data_dir, run_id):
+        with threadpool_limits(1), run_lock(data_dir, run_id):
             request = Request(
                 run_id=run_id,
                 data_dir=data_dir,
@@ -164,7 +164,8 @@ def _execute(request: Request) -> AlphaResult:
         request.fingerprint(),
     )
     try:
-        with ledger.step(PIPELINE, {"fingerprint": request.fingerprint()}):
+        # The inner guard ends inside the step: an attempt that was swallowed fails the run too.
+        with ledger.step(PIPELINE, {"fingerprint": request.fingerprint()}), no_network():
             run, found, gates = _pipeline(request, workspace, ledger)
         require_same_weights(request, workspace)
     except TradeMLError as error:

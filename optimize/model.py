@@ -90,12 +90,17 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
         )
     try:
         booster = lightgbm.Booster(model_file=str(model.folder / MODEL_FILE))
+        if booster.num_feature() != len(model.features):
+            raise DataError(
+                f"model {model.sha256[:12]} takes {booster.num_feature()} features, its list "
+                f"names {len(model.features)}: train again"
+            )
         # float32 as in training (decisions.md 17); one thread, because the pool is small.
         inputs = pool.matrix(list(model.features)).astype(np.float32)
         predicted = booster.predict(inputs, num_threads=1)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"model {model.folder.name} cannot score: {reason}") from error
+        raise DataError(f"model {model.sha256[:12]} cannot score: {reason}") from error
     return np.asarray(predicted, dtype=np.float64)
 
 

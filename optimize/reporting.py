@@ -54,6 +54,7 @@ def report_inputs(
 ) -> ReportInputs:
     """Everything the page shows, from one run."""
     preopt = found.preopt.regime
+    survivorship = _survivorship(run.connection, tables)
     return ReportInputs(
         identity={
             "Run": run.run_id,
@@ -77,8 +78,8 @@ def report_inputs(
             "Cluster cap": f"{found.chosen.limits.cluster_cap:.0%}",
         },
         coverage=_coverage(run.connection, tables),
-        survivorship=_survivorship(run.connection, tables),
-        disclosures=(*extras.disclosures, *_disclosures(run, found, tables)),
+        survivorship=survivorship,
+        disclosures=(*extras.disclosures, *_disclosures(run, found, survivorship)),
         model=None if run.model is None else read_report(run.model.folder),
         defects=extras.defects,
         is_simulated=extras.is_simulated,
@@ -205,7 +206,9 @@ def _survivorship(
     return tuple(SurvivorshipRow(*row) for row in rows)
 
 
-def _disclosures(run: Run, found: Allocated, tables: set[str]) -> tuple[str, ...]:
+def _disclosures(
+    run: Run, found: Allocated, survivorship: tuple[SurvivorshipRow, ...]
+) -> tuple[str, ...]:
     """What a reader must know before believing a number, as far as the run can tell."""
     inference, result = found.selected.inference, found.selected.result
     lines = [
@@ -215,8 +218,8 @@ def _disclosures(run: Run, found: Allocated, tables: set[str]) -> tuple[str, ...
     ]
     if any(item.sector for item in found.selected.pool.candidates):
         lines.append("Sectors are those of today, not of the decision date (not point in time).")
-    if "quality.survivorship" not in tables and run.profile.asset_class == "equity":
-        lines.append("The lake has no index membership, so survivorship bias is not measured here.")
+    if run.profile.asset_class == "equity":
+        lines.append(_bias(survivorship))
     if inference.absent:
         lines.append("Ranked features without a value: " + ", ".join(inference.absent) + ".")
     if run.model is None and run.profile.model.name:
@@ -226,6 +229,18 @@ def _disclosures(run: Run, found: Allocated, tables: set[str]) -> tuple[str, ...
     if run.profile.direction == "SHORT":
         lines.append("Short streams are rebalanced daily and floored at a loss of 100 %.")
     return tuple(lines)
+
+
+def _bias(rows: tuple[SurvivorshipRow, ...]) -> str:
+    """The survivorship bias in one sentence with its numbers."""
+    if not rows:
+        return "The lake has no index membership, so survivorship bias is not measured here."
+    worst = min(rows, key=lambda row: (row.covered / row.members, row.session_date))
+    return (
+        f"Survivorship: of the {worst.members} members of {worst.index_name} on "
+        f"{worst.session_date} the lake has data for {worst.covered} "
+        f"({worst.covered / worst.members:.0%}); names that failed or were taken over are missing."
+    )
 
 
 def gate_rows(

@@ -9,12 +9,12 @@ from optimize.model import PinnedModel, pin_model
 from optimize.profiles import Profile
 from optimize.reporting import ReportExtras
 from optimize.run import FLATTENED_FILE, INPUTS_FILE, OPTIMIZED_FILE, profile_hash
-from optimize.snapshot import read_lock
 from trademl import lake
 from trademl.clock import iso
 from trademl.errors import ConfigError, DataError, GateFailed
 from trademl.ledger import read as read_ledger
 from trademl.lineage import ENGINE_VERSION
+from trademl.snapshot import read_lock
 from trademl.workspace import Workspace, runs_dir
 
 PIPELINE = "alpha.full"

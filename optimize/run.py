@@ -147,7 +147,7 @@ def resolved_manifest(
             "run_id": run_id,
             "timestamp": clock,
             "git_commit": git_commit(PROJECT_ROOT),
-            "manifest_source": f"optimize/profiles/{profile.name}.yml over defaults.yml",
+            "manifest_source": f"profile {profile.name} over optimize/profiles/defaults.yml",
             "version": version.name,
             "version_as_of": version.as_of,
             "foundation_hashes": dict(table_hashes),

@@ -1,5 +1,6 @@
 """Kills, concurrent runs, corruption and refusals in the alpha cycle."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -56,18 +57,12 @@ def reference(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 STEPS: list[tuple[object, str]] = [
     (alpha, "take_snapshot"),
-    (alpha, "_write_inputs"),
     (steps_selection, "build_matrix"),
-    (steps_selection, "infer"),
     (steps_selection, "select"),
     (steps_selection, "synthesize"),
-    (steps_selection, "sign_test"),
-    (steps_risk, "antifragility_stats"),
     (steps_risk, "build_portfolios"),
-    (steps_risk, "flatten"),
     (alpha, "render_report"),
     (alpha, "validate_atomic_run"),
-    (alpha, "write_analysis"),
     (alpha, "publish_workspace"),
 ]
 
@@ -163,6 +158,7 @@ def test_a_connection_attempt_anywhere_in_the_run_fails_it(
     monkeypatch.setattr(steps_selection, "infer", infer_online)
     with pytest.raises(NetworkForbidden):
         run(data_dir, "R1")
+    assert not is_finished(data_dir / "runs" / "R1")
 
 
 def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
@@ -253,6 +249,31 @@ def test_a_lost_data_file_is_one_line_and_keeps_the_finished_run(data_dir: Path)
     assert tree_hashes(first.root) == before
 
 
+@pytest.mark.parametrize("name", ["audit.jsonl", "returns_matrix.parquet", "report.html"])
+def test_a_full_disk_is_one_line_and_a_later_rerun_completes(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    original = os.fsync
+
+    def full(descriptor: int) -> None:
+        if name in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        original(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(DataError, match="cannot be written: No space left on device"):
+            run(data_dir, "R1")
+    assert not (data_dir / "runs" / "R1").exists()
+    assert is_finished(run(data_dir, "R1").root)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder of runs should be")
+    with pytest.raises(DataError, match="cannot write under"):
+        run(tmp_path, "R1")
+
+
 def test_a_tampered_model_is_refused(data_dir: Path) -> None:
     folder = data_dir / "models" / "equities_xs" / "m1"
     report = json.loads((folder / "report.json").read_text())
@@ -268,7 +289,7 @@ def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
     with pytest.raises(DataError, match="feat_moon_phase"):
         run(data_dir, "R1")
     (folder / "feature_list.json").write_text('["feat_mom_20"]')
-    with pytest.raises(DataError, match="model m1 cannot score"):
+    with pytest.raises(DataError, match="takes 2 features, its list names 1"):
         run(data_dir, "R1")
 
 
@@ -389,3 +410,10 @@ def test_the_stage_list_prints_layers_ids_and_contracts() -> None:
         assert said in output
     code, output = cli(stage_group, "show", "selection.inference")
     assert "deprecated: use alpha.inference" in output
+
+
+def test_a_broken_model_file_is_one_line(data_dir: Path) -> None:
+    (data_dir / "models" / "equities_xs" / "m1" / "model.txt").write_text("tree\nversion=v4\n")
+    with pytest.raises(DataError, match="cannot score") as caught:
+        run(data_dir, "R1")
+    assert "\n" not in str(caught.value)

@@ -46,7 +46,7 @@ def alpha_command(
     # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
     from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
-    from optimize.snapshot import read_lock
+    from trademl.snapshot import read_lock
     from trademl.workspace import check_run_id
 
     settings = Settings()

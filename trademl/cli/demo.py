@@ -79,8 +79,8 @@ def run_demo(market: Path, data_dir: Path, *, is_simulated: bool) -> None:
 def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.Version:
     """One night of the data cycle: land what the vendors know by then, build, publish."""
     say(f"landing as of {iso(clock)}")
-    with _vendors(market, clock, faults) as (url, settings):
-        for vendor, dataset in _datasets(market):
+    with replayed_vendors(market, clock, faults) as (url, settings):
+        for vendor, dataset in datasets_of(market):
             report = run_ingest(
                 vendor,
                 dataset,
@@ -88,7 +88,7 @@ def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.V
                 clock=clock,
                 settings=settings,
                 base_url=url if vendor in ("alpaca", "binance") else None,
-                symbols=_symbols(market, dataset),
+                symbols=symbols_of(market, dataset),
             )
             landed = f"{report.rows} rows, {report.calls} calls" if report.files else "nothing new"
             click.echo(f"  {vendor} {dataset}: {landed}")
@@ -99,7 +99,7 @@ def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.V
 
 
 @contextmanager
-def _vendors(market: Path, clock: datetime, faults: str) -> Iterator[tuple[str, Settings]]:
+def replayed_vendors(market: Path, clock: datetime, faults: str) -> Iterator[tuple[str, Settings]]:
     """The market served over loopback in the vendors' formats, and settings that ask it."""
     with ReplayServer(market, clock, faults=faults) as server:
         settings = Settings().model_copy(
@@ -112,7 +112,7 @@ def _vendors(market: Path, clock: datetime, faults: str) -> Iterator[tuple[str, 
         yield server.url, settings
 
 
-def _datasets(market: Path) -> list[tuple[str, str]]:
+def datasets_of(market: Path) -> list[tuple[str, str]]:
     """What to land, in order: reference first, because bars take their symbols from it."""
     datasets = [("exchange_calendars", "sessions")]
     if (market / "equities_daily.parquet").exists():
@@ -130,7 +130,7 @@ def _datasets(market: Path) -> list[tuple[str, str]]:
     return datasets
 
 
-def _symbols(market: Path, dataset: str) -> list[str] | None:
+def symbols_of(market: Path, dataset: str) -> list[str] | None:
     """The symbols to ask for where the market has no listing file; else none: all."""
     if dataset != "equities_bars_1d" or (market / "listings.parquet").exists():
         return None

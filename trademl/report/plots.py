@@ -23,7 +23,7 @@ MUTED = "#8a929c"
 FAINT = "#d9dde2"
 ACCENT = "#1f5a8c"
 SHORT = "#a3472f"
-SHADES = ("#5b7f9e", "#7d9a7f", "#b08d57", "#8c7aa6")
+SHADES = ("#9aa1a9", "#5b7f9e", "#7d9a7f", "#b08d57", "#8c7aa6", "#6a8f8c")
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "path",

@@ -25,6 +25,7 @@ def test_shipped_profiles_load_and_try_eight_configurations(name: str) -> None:
 def test_full_profile_keeps_the_standard_budget_and_the_seed_gates() -> None:
     profile = load_profile("equities_xs")
     assert profile.gates is None
+    assert (profile.controls.max_abs_ic, profile.controls.on_failure) == (0.02, "refuse")
     said = " | ".join(disclosures(profile))
     assert "trees" not in said
     assert "leaves" not in said

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from models_ml.tracking import STORE, TrialLog
+from trademl.errors import DataError
 
 
 @pytest.fixture(scope="module")
@@ -32,3 +33,10 @@ def test_telemetry_is_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     from mlflow.telemetry.utils import is_telemetry_disabled
 
     assert is_telemetry_disabled()
+
+
+def test_a_store_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / STORE).mkdir()
+    with pytest.raises(DataError, match=r"cannot be logged in models/mlflow\.db: ") as caught:
+        TrialLog(tmp_path, "some_model")
+    assert "\n" not in str(caught.value)

@@ -13,7 +13,7 @@ def test_the_command_reports_where_the_model_is(
     arguments = ["equities_xs", "--data", str(trained.data_dir), "--profile", "any"]
     result = CliRunner().invoke(train_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "is already trained on exactly this data" in result.stderr
+    assert "already trained on exactly this data" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].startswith(f"equities_xs {trained.report.model_id} on version v0000")
     assert lines[-1].endswith(f"models/equities_xs/{trained.report.model_id}")

@@ -278,6 +278,14 @@ def test_one_training_at_a_time(trained: Trained, profile: TrainingProfile) -> N
         retrain(trained, profile)
 
 
+def test_a_data_directory_that_takes_no_model_is_one_clear_line(
+    trained: Trained, profile: TrainingProfile, tmp_path: Path
+) -> None:
+    (tmp_path / "models").write_text("a file where the folder should be")
+    with pytest.raises(DataError, match=r"cannot be written under .*models/equities_xs: "):
+        train("equities_xs", data_dir=tmp_path, version=trained.version, profile=profile)
+
+
 def test_a_profile_of_another_model_is_refused(trained: Trained, profile: TrainingProfile) -> None:
     with pytest.raises(ConfigError, match="trains 'equities_xs', not 'options_vol'"):
         train("options_vol", data_dir=trained.data_dir, version=trained.version, profile=profile)
@@ -302,7 +310,7 @@ def test_green_enough_but_too_short_is_refused(tmp_path: Path, profile: Training
 def test_a_failing_control_refuses_or_is_reported(
     trained: Trained, profile: TrainingProfile
 ) -> None:
-    impossible = replace(profile.controls, max_abs_ic=1e-9, repeats=1)
+    impossible = replace(profile.controls, max_abs_ic=1e-9, repeats=1, on_failure="refuse")
     quick = short(profile, seed=11, controls=impossible)
     with pytest.raises(GateFailed, match=r"labels without signal gave one: shuffled_labels"):
         retrain(trained, quick)

@@ -46,6 +46,18 @@ def test_an_unattainable_cap_is_relaxed_and_said_so() -> None:
     assert max(found.cluster_weights.values()) <= 0.20 + 1e-9
 
 
+def test_a_lone_name_holds_its_cluster_to_the_name_cap() -> None:
+    """The solver may give its cluster a quarter; the name may have a tenth, the rest moves on."""
+    others = [f"S{number:02d}" for number in range(1, 20)]
+    uneven = {"C0": ["S00"], **{f"C{k + 1}": others[k::4] for k in range(4)}}
+    values = streams()
+    values[:, 0] *= 0.2  # the calmest stream: every risk-based portfolio wants much of it
+    for item in build(values, 0.30, uneven).values():
+        assert item.weights.sum() == pytest.approx(1.0, abs=1e-9)
+        assert item.weights[item.atoms.index("S00")] <= 0.10 + 1e-12
+        assert item.cluster_weights["C0"] == pytest.approx(item.weights[0])
+
+
 def test_inside_a_cluster_weights_follow_inverse_variance() -> None:
     profile = changed("us_equities_long", risk={"name_cap": 1.0, "cluster_cap": 1.0})
     matrix = make_matrix(streams())

@@ -4,8 +4,10 @@ with versions as (
     select
         *,
         row_number() over fetches as version_number,
-        lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
-        is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume) as is_different
+        (
+            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
+            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume)
+        ) as is_different
     from {{ ref('raw_crypto_bars') }}
     window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
 ),

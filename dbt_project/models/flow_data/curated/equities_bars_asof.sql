@@ -8,7 +8,7 @@ with bars as (
     from {{ ref('raw_equities_bars') }} as bars
     {% if is_incremental() %}
     inner join {{ stale_symbols(this) }} as stale
-        on bars.symbol = stale.symbol and bars.session_date >= stale.from_date - 30
+        on bars.symbol = stale.symbol and bars.session_date >= stale.from_date - 400
     {% endif %}
 ),
 
@@ -16,8 +16,10 @@ versions as (
     select
         *,
         row_number() over fetches as version_number,
-        lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
-        is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume) as is_different
+        (
+            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
+            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume)
+        ) as is_different
     from bars
     window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
 ),

@@ -26,25 +26,27 @@ events as (
     group by security_id, ex_date
 ),
 
+accepted as (
+    select
+        security_id,
+        session_date,
+        close
+    from {{ ref('equities_bars_asof') }}
+    where reject_reason is null
+),
+
 -- An event whose ex-date has no accepted bar takes effect on the next one.
 placed as (
     select
         events.security_id,
-        bars.session_date,
+        accepted.session_date,
         list_product(list(events.ratio order by events.ex_date)) as ratio,
         list_sum(list(events.cash_usd order by events.ex_date)) as cash_usd,
-        any_value(bars.close) as close
+        any_value(accepted.close) as close
     from events
-    asof inner join (
-        select
-            security_id,
-            session_date,
-            close
-        from {{ ref('equities_bars_asof') }}
-        where reject_reason is null
-    ) as bars
-        on events.security_id = bars.security_id and events.ex_date <= bars.session_date
-    group by events.security_id, bars.session_date
+    asof inner join accepted
+        on events.security_id = accepted.security_id and events.ex_date <= accepted.session_date
+    group by events.security_id, accepted.session_date
 ),
 
 -- Multiplied in one fixed order, left to right, so that the same events give the same bits in any build.
@@ -54,10 +56,8 @@ factors as (
         session_date,
         ratio,
         cash_usd,
-        list_reduce(list(ratio) over so_far, lambda total, factor: total * factor) as split_factor,
-        list_reduce(
-            list(ratio * (close + cash_usd) / close) over so_far, lambda total, factor: total * factor
-        ) as total_return_factor
+        list_product(list(ratio) over so_far) as split_factor,
+        list_product(list(ratio * (close + cash_usd) / close) over so_far) as total_return_factor
     from placed
     window so_far as (partition by security_id order by session_date rows unbounded preceding)
 ),

@@ -2,7 +2,10 @@
 -- session's close. Each measure is winsorised at 1 % and 99 % and standardised among the eligible securities of its session; one
 -- that more than 30 % of them lack is null for that session, else a missing value is neutral (0). All sums are integer sums, so
 -- the features are equal bit for bit whichever history a build has seen.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}") }}
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}"
+) }}
 {%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')]) if is_incremental() %}
 {%- set measures = [
     'mom_5', 'mom_20', 'mom_60', 'mom_126', 'gap_overnight', 'gap_intraday', 'gap_overnight_avg_20', 'drawdown_20',
@@ -81,8 +84,9 @@ windowed as (
             when count(*) over last_60 = 60
                 then cast(volume_fixed as double) / nullif(cast(sum(volume_fixed) over last_60 as double), 0)
         end as turnover,
-        case when count(illiquidity) over last_20 >= 10
-            then cast(sum(illiquidity) over last_20 as double) / count(illiquidity) over last_20
+        case
+            when count(illiquidity) over last_20 >= 10
+                then cast(sum(illiquidity) over last_20 as double) / count(illiquidity) over last_20
         end as amihud_20,
         -log_ret as reversal_1,
         -ln(close_total_return / lag(close_total_return, 5) over history) as reversal_5,
@@ -119,11 +123,7 @@ eligible as (
         on windowed.security_id = symbols.security_id and windowed.symbol = symbols.symbol
     asof left join earnings
         on windowed.symbol = earnings.symbol and windowed.session_date <= earnings.earnings_date
-    where
-        universe.is_eligible
-        {% if is_incremental() %}
-        and windowed.session_date >= {{ from_date }}
-        {% endif %}
+    where universe.is_eligible {% if is_incremental() %} and windowed.session_date >= {{ from_date }} {% endif %}
 ),
 
 bounds as (
@@ -145,21 +145,21 @@ winsorised as (
         eligible.symbol,
         eligible.session_date,
         eligible.sector,
-        eligible.known_at,
         {%- for measure in measures %}
         {{ winsorised_units('eligible.' ~ measure, 'bounds.low_' ~ measure, 'bounds.high_' ~ measure) }} as {{ measure }},
         {%- endfor %}
+        eligible.known_at
     from eligible
     inner join bounds on eligible.session_date = bounds.session_date
 ),
 
 sums as (
     select
-        session_date,
         {%- for measure in measures %}
         sum({{ measure }}) as total_{{ measure }},
-        sum(cast({{ measure }} as hugeint) * {{ measure }}) as squares_{{ measure }}{{ ',' if not loop.last }}
+        sum(cast({{ measure }} as hugeint) * {{ measure }}) as squares_{{ measure }},
         {%- endfor %}
+        session_date
     from winsorised
     group by session_date
 ),

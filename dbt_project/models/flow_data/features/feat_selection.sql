@@ -1,7 +1,10 @@
 -- One row per security and session (eligible equities, every crypto pair): the raw values that Log-MPS scores and HTR vetoes with
 -- (semantics A5), from data up to the session's close. Windows are 252 sessions unless the name says otherwise; annual figures use
 -- 252 sessions for equities and 365 for crypto. Sums are integer sums, so values are equal bit for bit in any build.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}") }}
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}"
+) }}
 {%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')]) if is_incremental() %}
 with bars as (
     select
@@ -21,10 +24,10 @@ with bars as (
     select
         crypto.security_id,
         crypto.symbol,
-        'crypto',
-        'UTC_24X7',
-        365,
-        1e7,
+        'crypto' as asset_class,
+        'UTC_24X7' as calendar,
+        365 as sessions_per_year,
+        1e7 as full_liquidity_usd,
         crypto.session_date,
         crypto.close,
         crypto.ret,
@@ -107,10 +110,10 @@ tested as (
         complexity.cvar,
         complexity.tail_gain,
         coalesce(stress.survived / nullif(stress.events, 0), 0.5) as survival,
-        m3 / nullif(pow(cast(m2 as double), 1.5), 0) as skew_signed,
-        1 - bars_252 / sessions_252 as gap_ratio,
-        sqrt(cast(m2 as double) / (n * (n - 1))) / 1e6 * sqrt(sessions_per_year) as volatility_ann,
-        cast(dollar_volume_20 as double) / sessions_20 as adv_usd
+        moments.m3 / nullif(pow(cast(moments.m2 as double), 1.5), 0) as skew_signed,
+        1 - moments.bars_252 / moments.sessions_252 as gap_ratio,
+        sqrt(cast(moments.m2 as double) / (moments.n * (moments.n - 1))) / 1e6 * sqrt(moments.sessions_per_year) as volatility_ann,
+        cast(moments.dollar_volume_20 as double) / moments.sessions_20 as adv_usd
     from moments
     left join universe
         on

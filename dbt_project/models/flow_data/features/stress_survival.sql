@@ -9,7 +9,7 @@ with bars as (
     union all
     select
         security_id,
-        'UTC_24X7',
+        'UTC_24X7' as calendar,
         session_date
     from {{ ref('crypto_ohlcv') }}
     where reject_reason is null

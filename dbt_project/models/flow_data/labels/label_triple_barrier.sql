@@ -108,10 +108,10 @@ final as (
         on calendars.exchange = 'XNYS' and exits.exit_date = calendars.session_date
     where
         universe.is_eligible
-        and exits.exit_date <= exits.decision_date + 50
-        {% if is_incremental() %}
+        {%- if is_incremental() %}
         and exits.decision_date >= {{ from_date }}
-        {% endif %}
+        {%- endif %}
+        and exits.exit_date <= exits.decision_date + 50
 )
 
 select * from final

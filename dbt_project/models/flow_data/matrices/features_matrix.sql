@@ -38,8 +38,8 @@ select
     cast(matrix.session_date as timestamp) at time zone 'UTC' as timestamp,
     symbols.sector,
     matrix.is_eligible,
-    xs.* exclude (security_id, symbol, asset_class, session_date, known_at),
-    selection.* exclude (security_id, symbol, asset_class, session_date, known_at),
+    xs.* exclude (security_id, symbol, asset_class, session_date, known_at), -- noqa: RF02
+    selection.* exclude (security_id, symbol, asset_class, session_date, known_at), -- noqa: RF02
     matrix.known_at
 from rows_of_matrix as matrix
 left join {{ ref('symbols') }} as symbols

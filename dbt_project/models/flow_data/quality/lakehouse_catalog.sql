@@ -20,7 +20,7 @@ bars as (
     select
         security_id,
         symbol,
-        'crypto',
+        'crypto' as asset_class,
         session_date,
         known_at
     from {{ ref('crypto_ohlcv') }}

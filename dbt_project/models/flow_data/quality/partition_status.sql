@@ -31,7 +31,7 @@ expected_bars as (
         on
             closed_sessions.exchange = 'XNYS'
             and spans.first_date <= closed_sessions.session_date
-            and (spans.delist_date is null or closed_sessions.session_date < spans.delist_date)
+            and (spans.delist_date is null or spans.delist_date > closed_sessions.session_date)
 ),
 
 equities as (
@@ -97,10 +97,10 @@ covered as (
     where dataset = 'corp_actions'
     union all
     select
-        'reference/delistings',
+        'reference/delistings' as table_name,
         vendor,
-        date '0001-01-01',
-        cast(ingested_at as date),
+        date '0001-01-01' as from_date,
+        cast(ingested_at as date) as to_date,
         ingested_at
     from {{ ref('raw_fetches') }}
     where dataset = 'assets'
@@ -114,7 +114,7 @@ event_sessions as (
     cross join (values ('reference/corp_actions'), ('reference/delistings')) as tables (table_name)
     where
         closed_sessions.exchange = 'XNYS'
-        and closed_sessions.session_date >= (select min(first_date) from spans)
+        and closed_sessions.session_date >= (select min(spans.first_date) from spans)
 ),
 
 events as (

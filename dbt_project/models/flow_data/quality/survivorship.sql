@@ -32,7 +32,7 @@ final as (
             quarters.session_date >= members.start_date
             and (members.end_date is null or quarters.session_date < members.end_date)
     left join bars on quarters.session_date = bars.session_date and members.symbol = bars.symbol
-    where quarters.session_date >= (select session_date from first_bar)
+    where quarters.session_date >= (select first_bar.session_date from first_bar)
     group by members.index_name, quarters.session_date
 )
 

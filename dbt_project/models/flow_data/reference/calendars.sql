@@ -19,9 +19,7 @@ first_crypto_day as (
 ),
 
 crypto_days as (
-    select unnest(generate_series(
-        session_date, cast({{ as_of() }} as date), interval 1 day
-    )) as opened_on
+    select unnest(generate_series(session_date, cast({{ as_of() }} as date), interval 1 day)) as opened_on
     from first_crypto_day
 ),
 

@@ -33,8 +33,10 @@ versions as (
     select
         *,
         row_number() over fetches as version_number,
-        struct_pack(r := ratio, c := cash_usd) is distinct from lag(struct_pack(r := ratio, c := cash_usd)) over fetches
-            as is_different
+        (
+            lag(struct_pack(r := ratio, c := cash_usd)) over fetches
+            is distinct from struct_pack(r := ratio, c := cash_usd)
+        ) as is_different
     from typed
     where event_type is not null
     window fetches as (partition by symbol, event_type, ex_date order by ingested_at, ingest_id, action_id)

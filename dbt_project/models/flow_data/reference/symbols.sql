@@ -16,11 +16,20 @@ with recursive renames as (
 ),
 
 tickers as (
-    select distinct symbol, 'equity' as asset_class from {{ ref('raw_equities_bars') }}
+    select distinct
+        symbol,
+        'equity' as asset_class
+    from {{ ref('raw_equities_bars') }}
     union
-    select distinct symbol, 'equity' as asset_class from {{ ref('raw_assets') }}
+    select distinct
+        symbol,
+        'equity' as asset_class
+    from {{ ref('raw_assets') }}
     union
-    select distinct symbol, 'crypto' as asset_class from {{ ref('raw_crypto_bars') }}
+    select distinct
+        symbol,
+        'crypto' as asset_class
+    from {{ ref('raw_crypto_bars') }}
 ),
 
 spells as (
@@ -35,11 +44,11 @@ spells as (
     window spells_of_symbol as (partition by tickers.symbol order by renames.renamed_on)
     union all
     select
-        renames.old_symbol,
-        'equity',
-        max(renames.renamed_on),
-        null,
-        count(*) + 1
+        renames.old_symbol as symbol,
+        'equity' as asset_class,
+        max(renames.renamed_on) as valid_from,
+        null as valid_to,
+        count(*) + 1 as spell
     from renames
     group by renames.old_symbol
 ),
@@ -54,8 +63,8 @@ parents as (
     inner join renames
         on
             spells.symbol = renames.new_symbol
-            and renames.renamed_on >= spells.valid_from
-            and (spells.valid_to is null or renames.renamed_on < spells.valid_to)
+            and spells.valid_from <= renames.renamed_on
+            and (spells.valid_to is null or spells.valid_to > renames.renamed_on)
     qualify row_number() over (
         partition by spells.symbol, spells.spell
         order by renames.renamed_on desc

@@ -1,6 +1,9 @@
 -- One row per security and session on which it traded: may a portfolio hold it, judged with data up to that session's close and
 -- including companies that vanish later. Liquidity is the mean dollar volume of the last 60 sessions.
-{{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj')]) }}") }}
+{{ config(
+    materialized='incremental', incremental_strategy='append',
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj')]) }}"
+) }}
 with bars as (
     select
         bars.security_id,

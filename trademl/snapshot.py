@@ -17,7 +17,6 @@ from typing import Any
 
 import duckdb
 
-from optimize.artifacts import encode_json
 from trademl import lake
 from trademl.errors import DataError
 from trademl.files import replace_durably, sha256_of_file, write_atomic
@@ -96,7 +95,7 @@ def take_snapshot(
         "tables": table_hashes,
         "files": files,
     }
-    write_atomic(working / SNAPSHOT_FILE, encode_json(record))
+    write_atomic(working / SNAPSHOT_FILE, json.dumps(record, sort_keys=True, indent=1) + "\n")
     if final.exists():
         shutil.rmtree(final)
     replace_durably(working, final)

@@ -1,0 +1,324 @@
+"""What the lake's integration tests share: small markets, nights, dbt builds, exact comparison."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from ingest.replay.simulate import simulate_market
+from ingest.run import run_ingest
+from trademl import lake
+from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
+from trademl.clock import iso
+
+MARKET_START, MARKET_END = date(2020, 6, 1), date(2021, 12, 31)
+LATE_DELISTING = date(2021, 12, 7)
+"""Last bar of a seasoned company, three and a half weeks before the market's end."""
+LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
+"""Longer than any look-back that is counted in calendar days."""
+BUILD_SECONDS = 300
+NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the lake and how to compare it.
+
+    Attributes:
+        name: Schema and table.
+        keys: The columns that name a row.
+        known: Condition for "the build at $t has it": sessions and knowledge up to then.
+        columns: Columns compared; all unless said.
+    """
+
+    name: str
+    keys: str
+    known: str = "session_date <= $t::date and known_at <= $t"
+    columns: str = "*"
+
+    def query(self, condition: str = "true") -> str:
+        return f"select {self.columns} from {self.name} where {condition} order by {self.keys}"
+
+
+BARS = "security_id, session_date"
+LABELS = "t1 <= $t::date and known_at <= $t"
+POINT_IN_TIME = (
+    Table("curated.equities_bars_asof", f"{BARS}, symbol"),
+    Table("curated.equities_ohlcv_adj", BARS),
+    Table("curated.crypto_ohlcv", BARS),
+    Table("features.feat_equities_xs", BARS),
+    Table("features.feat_selection", f"asset_class, {BARS}"),
+    Table("features.feat_complexity", BARS),
+    Table("reference.universe", BARS),
+    Table("reference.corp_actions", "security_id, event_type, ex_date", "known_at <= $t"),
+    Table("reference.delistings", "security_id", "known_at <= $t"),
+    Table(
+        "quality.partition_status",
+        "table_name, symbol, dt",
+        """exists (
+            select 1 from reference.calendars as calendars
+            where calendars.exchange = case when table_name like '%crypto%' then 'UTC_24X7' else 'XNYS' end
+            and calendars.session_date = dt and calendars.close_at <= $t
+        )""",
+        "table_name, symbol, dt, status, qc_code, row_count, expected_rows",
+    ),
+    Table("labels.label_horizon", f"horizon, {BARS}", LABELS),
+    Table("labels.label_triple_barrier", BARS, LABELS),
+    Table("matrices.returns_matrix", BARS),
+    Table("matrices.features_matrix", BARS),
+)
+
+
+@pytest.fixture(scope="session")
+def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated market with two more events: a late delisting and a long gap."""
+    folder = tmp_path_factory.mktemp("market") / "simulated"
+    simulate_market(
+        folder, seed=7, n_symbols=26, n_crypto=6, start=MARKET_START, end=MARKET_END
+    )
+    leaver, sleeper = clean_symbols(folder)[:2]
+    edit(
+        folder,
+        "equities_daily",
+        f"""select * from this
+        where not (symbol = '{leaver}' and date > date '{LATE_DELISTING}')
+        and not (symbol = '{sleeper}' and date between '{LONG_GAP[0]}' and '{LONG_GAP[1]}')""",
+    )
+    edit(
+        folder,
+        "listings",
+        f"""select * replace (
+            case when symbol = '{leaver}' then date '{LATE_DELISTING}' else last_bar_date end
+            as last_bar_date
+        ) from this""",
+    )
+    return folder
+
+
+def clean_symbols(market: Path) -> list[str]:
+    """Symbols with bars from the first day to the last that nothing was planted on."""
+    touched = [row["symbol"] for row in json.loads((market / "defects.json").read_text())]
+    rows = duckdb.execute(
+        f"""select symbol from '{market}/equities_daily.parquet'
+        where symbol <> all($touched) group by symbol
+        having min(date) = (select min(date) from '{market}/equities_daily.parquet')
+        and max(date) = (select max(date) from '{market}/equities_daily.parquet')
+        order by symbol""",
+        {"touched": [symbol or "" for symbol in touched]},
+    ).fetchall()
+    return [symbol for (symbol,) in rows]
+
+
+def defect(market: Path, identity: str) -> tuple[str, date]:
+    """Symbol and day of a planted defect."""
+    rows = {row["id"]: row for row in json.loads((market / "defects.json").read_text())}
+    return rows[identity]["symbol"], date.fromisoformat(rows[identity]["session_date"])
+
+
+def edit(market: Path, table: str, query: str) -> None:
+    """Replaces a market file by a query over it, in which it is called ``this``."""
+    path = market / f"{table}.parquet"
+    connection = duckdb.connect()
+    connection.register("this", connection.read_parquet(str(path)).to_arrow_table())
+    connection.execute(f"copy ({query}) to '{path}.new' (format parquet)")
+    connection.close()
+    Path(f"{path}.new").replace(path)
+
+
+def write_market(folder: Path, **tables: pa.Table) -> Path:
+    """A market directory of the given tables."""
+    folder.mkdir(parents=True)
+    for name, table in tables.items():
+        duckdb.connect().from_arrow(table).to_parquet(str(folder / f"{name}.parquet"))
+    return folder
+
+
+def land_night(
+    market: Path, data_dir: Path, clock: datetime, *, without: Sequence[str] = ()
+) -> None:
+    """Lands what the replayed vendors know at a clock, all datasets, but not the symbols named."""
+    with replayed_vendors(market, clock, "") as (url, settings):
+        for vendor, dataset in datasets_of(market):
+            symbols = symbols_of(market, dataset)
+            if without and dataset in ("equities_bars_1d", "crypto_bars_1d"):
+                symbols = _all_symbols(market, dataset, clock, without)
+            run_ingest(
+                vendor,
+                dataset,
+                data_dir=data_dir,
+                clock=clock,
+                settings=settings,
+                base_url=url if vendor in ("alpaca", "binance") else None,
+                symbols=symbols,
+            )
+
+
+def _all_symbols(market: Path, dataset: str, clock: datetime, without: Sequence[str]) -> list[str]:
+    file = "equities_daily" if dataset == "equities_bars_1d" else "crypto_daily"
+    rows = duckdb.execute(
+        f"select distinct symbol from '{market}/{file}.parquet' where date < $day order by symbol",
+        {"day": clock.date()},
+    ).fetchall()
+    return [symbol for (symbol,) in rows if symbol not in without]
+
+
+def share_raw(source: Path, target: Path) -> Path:
+    """A new data directory with the same landed files (hard links: nothing may change them)."""
+    shutil.copytree(source / "raw", target / "raw", copy_function=os.link)
+    return target
+
+
+def dbt(
+    data_dir: Path, clock: datetime, *arguments: str, command: str = "build", selected: str = "flow_data"
+) -> subprocess.CompletedProcess[str]:
+    """Runs dbt as its user would, on the models of a selection."""
+    logs = data_dir / "logs"
+    # DuckLake makes neither folder by itself; `trademl build` has the same effect through its log.
+    logs.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", "dbt.cli.main", command, "--select", selected, *arguments),
+            *("--target-path", str(logs / "dbt"), "--log-path", str(logs)),
+        ],
+        cwd=lake.PROJECT_ROOT,
+        env=dbt_environment(data_dir, clock),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_SECONDS,
+    )
+
+
+def dbt_environment(data_dir: Path, clock: datetime) -> dict[str, str]:
+    given = {"TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)}
+    return {**os.environ, "TRADEML_MEMORY_LIMIT": "2GB", "OPENBLAS_NUM_THREADS": "1", **given}
+
+
+def build_models(data_dir: Path, clock: datetime, *arguments: str) -> Path:
+    """Builds all models without their tests, which publishes nothing; read it with ``open_live``."""
+    done = dbt(data_dir, clock, *NO_TESTS, *arguments)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return data_dir
+
+
+@contextmanager
+def open_live(data_dir: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The live lake, read-only; nobody may be building."""
+    live = lake.Version("live", "", 0, lake.lakehouse_dir(data_dir) / "catalog.duckdb")
+    with lake.open_version(data_dir, live) as connection:
+        yield connection
+
+
+@contextmanager
+def open_newest(data_dir: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The newest published version."""
+    with lake.open_version(data_dir, lake.find_version(data_dir)) as connection:
+        yield connection
+
+
+def relations(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Every table and view of the lake that holds data, as ``schema.table``."""
+    rows = connection.execute(
+        """select table_schema || '.' || table_name from information_schema.tables
+        where table_catalog = 'lake' and table_schema not in ('main', 'staging') order by 1"""
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def fetch(
+    connection: duckdb.DuckDBPyConnection, query: str, t: datetime | None = None
+) -> pa.Table:
+    """The result of a query, which may ask for the moment ``$t``."""
+    asked = {"t": t} if t is not None and "$t" in query else {}
+    return connection.execute(query, asked).to_arrow_table()
+
+
+def differing_cells(left: pa.Table, right: pa.Table) -> dict[str, int]:
+    """Per column, how many cells differ bit for bit; row counts under ``rows`` where they differ.
+
+    Both tables must be in the order of their keys. NaN equals NaN of the same bits; -0.0 and 0.0
+    differ.
+    """
+    if left.schema != right.schema:
+        return {"schema": 1}
+    if left.num_rows != right.num_rows:
+        return {"rows": abs(left.num_rows - right.num_rows)}
+    found = {}
+    for name in left.column_names:
+        count = _differences(left.column(name), right.column(name))
+        if count:
+            found[name] = count
+    return found
+
+
+def _differences(left: pa.ChunkedArray, right: pa.ChunkedArray) -> int:
+    if pa.types.is_floating(left.type):
+        return int(np.count_nonzero(_bits(left) != _bits(right)))
+    if left.equals(right):
+        return 0
+    pairs = zip(left.to_pylist(), right.to_pylist(), strict=True)
+    return sum(one != other for one, other in pairs)
+
+
+def _bits(column: pa.ChunkedArray) -> np.ndarray:
+    """Raw bits as integers, beside them whether the value is there."""
+    array = column.combine_chunks()
+    width = np.int32 if array.type == pa.float32() else np.int64
+    values = array.fill_null(0).to_numpy(zero_copy_only=False).view(width).astype(np.int64)
+    missing = array.is_null().to_numpy(zero_copy_only=False)
+    # No double has all bits set and is a number of ours: it marks a missing value.
+    return np.where(missing, np.int64(-1), values)
+
+
+def assert_same(
+    left: duckdb.DuckDBPyConnection,
+    right: duckdb.DuckDBPyConnection,
+    tables: Sequence[Table],
+    t: datetime,
+    *,
+    must_have_rows: bool = True,
+) -> None:
+    """Both lakes agree to the bit on what was known at ``t``; tables without rows prove nothing."""
+    differences = {}
+    for table in tables:
+        query = table.query(table.known)
+        one, other = fetch(left, query, t), fetch(right, query, t)
+        if must_have_rows:
+            assert one.num_rows, f"{table.name} has no rows at {t}"
+        found = differing_cells(one, other)
+        if found:
+            differences[table.name] = found | {"example": _example(one, other, table)}
+    assert not differences, differences
+
+
+def _example(one: pa.Table, other: pa.Table, table: Table) -> str:
+    """The first row that only one side has, for the message of a failed test."""
+    query = (
+        "(select 'left' as side, * from (from one except from other) limit 1) "
+        "union all (select 'right', * from (from other except from one) limit 1)"
+    )
+    if one.schema != other.schema:
+        return f"{one.schema} / {other.schema}"
+    connection = duckdb.connect()
+    connection.register("one", one)
+    connection.register("other", other)
+    rows = connection.execute(query).fetchall()
+    names = ["side", *one.column_names]
+    if len(rows) == 2:
+        keys = [key.strip() for key in table.keys.split(",")]
+        kept = [
+            i for i, name in enumerate(names) if name in keys or rows[0][i] != rows[1][i]
+        ]
+        return str([{names[i]: row[i] for i in kept} for row in rows])
+    return str([dict(zip(names, row, strict=True)) for row in rows])

@@ -1,0 +1,5 @@
+"""``python -m trademl.cli``."""
+
+from trademl.cli import main
+
+main()
