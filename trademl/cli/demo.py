@@ -20,6 +20,7 @@ from trademl.cli.build import build
 from trademl.cli.caught import caught_defects
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed
+from trademl.files import sha256_of_bytes
 from trademl.log import log_to
 from trademl.report.inputs import DefectRow
 from trademl.settings import Settings
@@ -79,6 +80,7 @@ def run_demo(market: Path, data_dir: Path, *, is_simulated: bool) -> None:
 def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.Version:
     """One night of the data cycle: land what the vendors know by then, build, publish."""
     say(f"landing as of {iso(clock)}")
+    landed_rows = 0
     with replayed_vendors(market, clock, faults) as (url, settings):
         for vendor, dataset in datasets_of(market):
             report = run_ingest(
@@ -91,7 +93,12 @@ def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.V
                 symbols=symbols_of(market, dataset),
             )
             landed = f"{report.rows} rows, {report.calls} calls" if report.files else "nothing new"
+            landed_rows += report.rows
             click.echo(f"  {vendor} {dataset}: {landed}")
+    standing = [one for one in lake.list_versions(data_dir) if one.as_of == iso(clock)]
+    if standing and not landed_rows:
+        say(f"nothing landed: version {standing[-1].name} stands")
+        return standing[-1]
     say(f"dbt build --select flow_data as of {iso(clock)}")
     version = build(data_dir, clock)
     click.echo(f"  published {version.name}: every model built, every test passed")
@@ -180,17 +187,21 @@ def _alpha(
     from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
     from optimize.reporting import ReportExtras
+    from optimize.run import profile_hash
     from trademl.cli.alpha import model_folder
 
     chosen = load_profile(profile)
-    run_id = f"demo-{lake.find_version(data_dir).name}-{profile}"
+    model = model_folder(data_dir, chosen.model.name, None, None)
+    # A run id stays with its inputs, so another profile or model is another run.
+    inputs = sha256_of_bytes(f"{profile_hash(chosen)}{model and model.name}".encode())[:6]
+    run_id = f"demo-{lake.find_version(data_dir).name}-{profile}-{inputs}"
     say(f"alpha --run-id {run_id} --profile {profile} (no network from here)")
     result = run_alpha(
         run_id,
         data_dir=data_dir,
         profile=chosen,
         clock=clock,
-        model=model_folder(data_dir, chosen.model.name, None, None),
+        model=model,
         extras=ReportExtras(is_simulated=is_simulated, defects=defects),
     )
     passed = [gate.name for gate in result.gates if gate.status == "pass"]
