@@ -17,7 +17,7 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.house_rules
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models tests/data
+	TRADEML_DATA=target/lint $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models tests/data
 
 bench: .venv/ready
 	@$(BIN)/python -m tests.bench

@@ -2,9 +2,13 @@
     quantiles of each session, then mean and deviation of the winsorised measure, rescaled between its quantiles and held in whole
     units of 1e-7 so that the sums are exact. A z-score does not notice the rescaling. -#}
 {% macro winsorised_units(measure, low, high) -%}
-    cast(round(
-        (greatest(least({{ measure }}, {{ high }}), {{ low }}) - {{ low }}) / nullif({{ high }} - {{ low }}, 0) * 1e7
-    ) as bigint)
+    {#- least() and greatest() skip a null: without the condition a missing value would become the quantile. #}
+    case
+        when {{ measure }} is not null
+            then cast(round(
+                (greatest(least({{ measure }}, {{ high }}), {{ low }}) - {{ low }}) / nullif({{ high }} - {{ low }}, 0) * 1e7
+            ) as bigint)
+    end
 {%- endmacro %}
 
 

@@ -1,11 +1,18 @@
-{#- Which securities a table made from equities_bars_asof has to write again, and from which session: whatever was rewritten
-    there since this table was last written. -#}
+{#- Which securities a table made from equities_bars_asof and corp_actions has to write again, and from which session: whatever
+    changed there since this table was last written. -#}
 {% macro stale_securities(relation) -%}
+    {%- set since = last_snapshot_of(relation) -%}
     (
         select
             security_id,
             min(session_date) as from_date
-        from {{ changes_since(ref('equities_bars_asof'), last_snapshot_of(relation), 'security_id, session_date') }}
+        from (
+            select security_id, session_date
+            from {{ changes_since(ref('equities_bars_asof'), since, 'security_id, session_date') }}
+            union all
+            select security_id, ex_date as session_date
+            from {{ differences_since(ref('corp_actions'), since, compared()['corp_actions'][1]) }}
+        )
         group by security_id
     )
 {%- endmacro %}

@@ -1,23 +1,40 @@
-{#- Which symbols an incremental bar table has to write again, and from which day: those with newly landed bars or corporate
-    actions, from the first day these touch; and everyone from two weeks before the newest session, because knowledge also
-    matures by the passing of time. A late split therefore rebuilds its own symbol and no other. -#}
+{#- Which symbols an incremental bar table has to write again, and from which day: those with newly landed bars, new or changed
+    splits or a new name, from the first day these touch; and everyone from two weeks before the newest session, because
+    knowledge also matures by the passing of time, or from where the calendar changed. A late split therefore rebuilds its own
+    symbol and no other. -#}
 {% macro stale_symbols(relation) -%}
     {%- set since = last_snapshot_of(relation) -%}
     {#- A literal, because the hook's deletion and the insert after it must mean the same day. -#}
-    {%- set newest = run_query('select max(session_date) - 14 from ' ~ relation).rows[0][0] if execute else none -%}
+    {%- set newest %}
+        select least(
+            (select max(session_date) - 14 from {{ relation }}),
+            (
+                select min(session_date)
+                from {{ differences_since(ref('calendars'), since, 'exchange, session_date, open_at, close_at') }}
+                where exchange = 'XNYS'
+            ),
+            (select min(date '1900-01-01') from {{ differences_since(ref('qc_thresholds'), since, 'name, value') }})
+        )
+    {% endset -%}
+    {%- set everyone_from = run_query(newest).rows[0][0] if execute else none -%}
     (
         select
             changes.symbol,
-            least(min(changes.session_date), date '{{ newest or '1900-01-01' }}') as from_date
+            least(min(changes.session_date), date '{{ everyone_from or '1900-01-01' }}') as from_date
         from (
             select symbol, session_date
             from {{ changes_since(ref('raw_equities_bars'), since, 'symbol, session_date') }}
             union all
-            select unnest([symbol, old_symbol, new_symbol]) as symbol, day as session_date
-            from {{ changes_since(
+            select symbol, ex_date as session_date
+            from {{ differences_since(ref('corp_actions'), since, compared()['corp_actions'][1]) }}
+            where event_type in ('split', 'stock_dividend')
+            union all
+            select unnest([old_symbol, new_symbol]) as symbol, day as session_date
+            from {{ differences_since(
                 ref('raw_corp_actions'), since,
-                'symbol, old_symbol, new_symbol, coalesce(ex_date, effective_date, process_date) as day'
+                'action_type, old_symbol, new_symbol, coalesce(effective_date, ex_date, process_date) as day'
             ) }}
+            where action_type = 'name_changes'
             union all
             select distinct symbol, cast(null as date) as session_date from {{ ref('raw_equities_bars') }}
         ) as changes

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,11 +32,24 @@ def _using_mlflow() -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError) as error:
-            first = str(error).splitlines()[0]
-            raise DataError(
-                f"the trials cannot be logged in models/{STORE}: {first}; free or unlock the data "
-                "directory and train again"
-            ) from error
+            raise _unusable(str(error)) from error
+
+
+def _check_store(path: Path) -> None:
+    """MLflow itself would try for two minutes to open what is no database."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.closing(sqlite3.connect(path)) as store:
+            store.execute("pragma schema_version")
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(str(error)) from error
+
+
+def _unusable(reason: str) -> DataError:
+    return DataError(
+        f"the trials cannot be logged in models/{STORE}: {reason.splitlines()[0]}; free or unlock "
+        "the data directory and train again"
+    )
 
 
 class TrialLog:
@@ -52,7 +66,7 @@ class TrialLog:
             models_dir: Folder of the store.
             model: The experiment's name.
         """
-        models_dir.mkdir(parents=True, exist_ok=True)
+        _check_store(models_dir / STORE)
         with _using_mlflow():
             from mlflow.tracking import MlflowClient
 

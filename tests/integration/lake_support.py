@@ -24,7 +24,11 @@ from trademl.clock import iso
 
 MARKET_START, MARKET_END = date(2020, 6, 1), date(2021, 12, 31)
 LATE_DELISTING = date(2021, 12, 7)
-"""Last bar of a seasoned company, three and a half weeks before the market's end."""
+"""Last bar of a seasoned company."""
+RENAMED_DELISTING = date(2021, 8, 20)
+"""Last bar of another one, that was renamed before."""
+AWAY = (date(2021, 10, 4), date(2021, 10, 25))
+"""A company trades under another symbol and takes its old one back."""
 LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
 """Longer than any look-back that is counted in calendar days."""
 BUILD_SECONDS = 300
@@ -82,28 +86,53 @@ POINT_IN_TIME = (
 
 @pytest.fixture(scope="session")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated market with two more events: a late delisting and a long gap."""
+    """A simulated market with more events: late delistings, a long gap, a rename and back."""
     folder = tmp_path_factory.mktemp("market") / "simulated"
-    simulate_market(
-        folder, seed=7, n_symbols=26, n_crypto=6, start=MARKET_START, end=MARKET_END
+    simulate_market(folder, seed=7, n_symbols=28, n_crypto=6, start=MARKET_START, end=MARKET_END)
+    leaver, sleeper, renamed = clean_symbols(folder)[:3]
+    last_bar = (
+        f"case symbol when '{leaver}' then date '{LATE_DELISTING}' "
+        f"when '{defect(folder, 'rename-1')[0]}' then date '{RENAMED_DELISTING}' end"
     )
-    leaver, sleeper = clean_symbols(folder)[:2]
     edit(
         folder,
         "equities_daily",
-        f"""select * from this
-        where not (symbol = '{leaver}' and date > date '{LATE_DELISTING}')
-        and not (symbol = '{sleeper}' and date between '{LONG_GAP[0]}' and '{LONG_GAP[1]}')""",
+        f"""select * replace (
+            case when symbol = '{renamed}' and date >= '{AWAY[0]}' and date < '{AWAY[1]}'
+            then 'BACK' else symbol end as symbol
+        ) from this
+        where coalesce(date <= {last_bar}, true)
+        and not (symbol = '{sleeper}' and date between '{LONG_GAP[0]}' and '{LONG_GAP[1]}')
+        order by symbol, date""",
     )
     edit(
         folder,
         "listings",
-        f"""select * replace (
-            case when symbol = '{leaver}' then date '{LATE_DELISTING}' else last_bar_date end
-            as last_bar_date
-        ) from this""",
+        f"""select * replace (coalesce({last_bar}, last_bar_date) as last_bar_date) from this
+        union all by name
+        select * replace ('BACK' as symbol, date '{AWAY[0]}' as first_bar_date)
+        from this where symbol = '{renamed}'""",
     )
+    edit(
+        folder,
+        "renames",
+        f"""from this union all by name
+        from (values ('{renamed}', 'BACK', date '{AWAY[0]}'), ('BACK', '{renamed}', date '{AWAY[1]}'))
+        as renames (old_symbol, new_symbol, effective_date)""",
+    )
+    _also_planted(folder, late_delisting=(leaver, LATE_DELISTING), long_gap=(sleeper, LONG_GAP[0]))
+    _also_planted(folder, rename_and_back=(renamed, AWAY[0]))
     return folder
+
+
+def _also_planted(market: Path, **events: tuple[str, date]) -> None:
+    path = market / "defects.json"
+    planted = json.loads(path.read_text())
+    for kind, (symbol, day) in events.items():
+        planted.append(
+            {"id": f"{kind}-1", "kind": kind, "symbol": symbol, "session_date": day.isoformat()}
+        )
+    path.write_text(json.dumps(planted))
 
 
 def clean_symbols(market: Path) -> list[str]:
@@ -322,3 +351,29 @@ def _example(one: pa.Table, other: pa.Table, table: Table) -> str:
         ]
         return str([{names[i]: row[i] for i in kept} for row in rows])
     return str([dict(zip(names, row, strict=True)) for row in rows])
+
+
+def assert_whole_lakes_agree(
+    left: duckdb.DuckDBPyConnection,
+    right: duckdb.DuckDBPyConnection,
+    *,
+    apart_from: Sequence[str] = (),
+) -> None:
+    """Both lakes have the same tables with the same rows, to the bit."""
+    names = [name for name in relations(left) if name not in apart_from]
+    assert names == [name for name in relations(right) if name not in apart_from]
+    differences = {}
+    for name in names:
+        query = f"select * from {name} order by all"
+        one, other = fetch(left, query), fetch(right, query)
+        found = differing_cells(one, other)
+        if found:
+            differences[name] = found | {"example": _example(one, other, Table(name, ""))}
+    assert not differences, differences
+
+
+def newest_snapshot(connection: duckdb.DuckDBPyConnection) -> int:
+    """The lake's newest snapshot."""
+    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    assert row is not None
+    return int(row[0])

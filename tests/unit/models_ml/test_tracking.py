@@ -35,8 +35,12 @@ def test_telemetry_is_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert is_telemetry_disabled()
 
 
-def test_a_store_that_cannot_be_used_is_one_clear_line(tmp_path: Path) -> None:
-    (tmp_path / STORE).mkdir()
+@pytest.mark.parametrize("kind", ["folder", "garbage"])
+def test_a_store_that_cannot_be_used_is_one_clear_line(tmp_path: Path, kind: str) -> None:
+    if kind == "folder":
+        (tmp_path / STORE).mkdir()
+    else:
+        (tmp_path / STORE).write_bytes(b"no database at all" * 100)
     with pytest.raises(DataError, match=r"cannot be logged in models/mlflow\.db: ") as caught:
         TrialLog(tmp_path, "some_model")
     assert "\n" not in str(caught.value)

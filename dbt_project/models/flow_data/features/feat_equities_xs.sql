@@ -4,9 +4,9 @@
 -- the features are equal bit for bit whichever history a build has seen.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')]) if is_incremental() %}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]) if is_incremental() %}
 {%- set measures = [
     'mom_5', 'mom_20', 'mom_60', 'mom_126', 'gap_overnight', 'gap_intraday', 'gap_overnight_avg_20', 'drawdown_20',
     'drawdown_60', 'rv_20', 'rv_60', 'downside_vol_20', 'downside_vol_60', 'adv_20', 'turnover', 'amihud_20', 'reversal_1',
@@ -29,7 +29,7 @@ with bars as (
         bars.known_at
     from {{ ref('equities_ohlcv_adj') }} as bars
     {% if is_incremental() %}
-    where bars.session_date >= {{ from_date }} - 250
+    where bars.session_date >= {{ history_from([ref('equities_ohlcv_adj')], from_date, 130) }}
     {% endif %}
     window history as (partition by bars.security_id order by bars.session_date)
 ),
@@ -107,23 +107,45 @@ earnings as (
     group by symbol, earnings_date
 ),
 
-eligible as (
+listed as (
     select
         windowed.*,
         symbols.sector,
-        case
-            when earnings.announced_at <= windowed.known_at and earnings.earnings_date <= windowed.session_date + 95
-                then earnings.earnings_date - windowed.session_date
-        end as days_to_earnings,
         cast(null as double) as log_mktcap
     from windowed
     inner join {{ ref('universe') }} as universe
         on windowed.security_id = universe.security_id and windowed.session_date = universe.session_date
     left join {{ ref('symbols') }} as symbols
-        on windowed.security_id = symbols.security_id and windowed.symbol = symbols.symbol
-    asof left join earnings
-        on windowed.symbol = earnings.symbol and windowed.session_date <= earnings.earnings_date
+        on
+            windowed.security_id = symbols.security_id
+            and windowed.symbol = symbols.symbol
+            and windowed.session_date >= symbols.valid_from
+            and (symbols.valid_to is null or windowed.session_date < symbols.valid_to)
     where universe.is_eligible {% if is_incremental() %} and windowed.session_date >= {{ from_date }} {% endif %}
+),
+
+-- The next date among those announced by then: one announced later must not even hide it.
+upcoming as (
+    select
+        listed.security_id,
+        listed.session_date,
+        min(earnings.earnings_date) - listed.session_date as days_to_earnings
+    from listed
+    inner join earnings
+        on
+            listed.symbol = earnings.symbol
+            and earnings.earnings_date between listed.session_date and listed.session_date + 95
+            and listed.known_at >= earnings.announced_at
+    group by listed.security_id, listed.session_date
+),
+
+eligible as (
+    select
+        listed.*,
+        upcoming.days_to_earnings
+    from listed
+    left join upcoming
+        on listed.security_id = upcoming.security_id and listed.session_date = upcoming.session_date
 ),
 
 bounds as (

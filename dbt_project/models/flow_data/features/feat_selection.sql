@@ -3,9 +3,9 @@
 -- 252 sessions for equities and 365 for crypto. Sums are integer sums, so values are equal bit for bit in any build.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')]) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')]) if is_incremental() %}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]) if is_incremental() %}
 with bars as (
     select
         bars.security_id,
@@ -47,7 +47,7 @@ units as (
     inner join {{ ref('calendars') }} as calendars
         on bars.calendar = calendars.exchange and bars.session_date = calendars.session_date
     {% if is_incremental() %}
-    where bars.session_date >= {{ from_date }} - 420
+    where bars.session_date >= {{ history_from([ref('equities_ohlcv_adj'), ref('crypto_ohlcv')], from_date, 260) }}
     {% endif %}
 ),
 

@@ -4,9 +4,9 @@
 -- for all peers of a session, so that ret_rel is known when t1's bars are.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')], 60) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')], 60) if is_incremental() %}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) if is_incremental() %}
 with bars as (
     select
         bars.security_id,

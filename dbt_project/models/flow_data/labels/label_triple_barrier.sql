@@ -20,7 +20,7 @@ with bars as (
         known_at
     from {{ ref('equities_ohlcv_adj') }}
     {% if is_incremental() %}
-    where session_date >= {{ from_date }} - 60
+    where session_date >= {{ history_from([ref('equities_ohlcv_adj')], from_date, 30) }}
     {% endif %}
 ),
 

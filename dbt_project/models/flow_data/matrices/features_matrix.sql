@@ -43,7 +43,11 @@ select
     matrix.known_at
 from rows_of_matrix as matrix
 left join {{ ref('symbols') }} as symbols
-    on matrix.security_id = symbols.security_id and matrix.symbol = symbols.symbol
+    on
+        matrix.security_id = symbols.security_id
+        and matrix.symbol = symbols.symbol
+        and matrix.session_date >= symbols.valid_from
+        and (symbols.valid_to is null or matrix.session_date < symbols.valid_to)
 left join xs
     on
         matrix.security_id = xs.security_id

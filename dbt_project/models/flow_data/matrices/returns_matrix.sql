@@ -11,7 +11,12 @@ select
     bars.ret,
     bars.known_at
 from {{ ref('equities_ohlcv_adj') }} as bars
-left join {{ ref('symbols') }} as symbols on bars.security_id = symbols.security_id and bars.symbol = symbols.symbol
+left join {{ ref('symbols') }} as symbols
+    on
+        bars.security_id = symbols.security_id
+        and bars.symbol = symbols.symbol
+        and bars.session_date >= symbols.valid_from
+        and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
 where bars.ret is not null
 union all
 select

@@ -3,7 +3,7 @@
 with last_bars as (
     select
         symbols.security_id,
-        bars.symbol,
+        arg_max(bars.symbol, bars.session_date) as symbol,
         max(bars.session_date) as last_session_date
     from {{ ref('raw_equities_bars') }} as bars
     inner join {{ ref('symbols') }} as symbols
@@ -12,7 +12,7 @@ with last_bars as (
             and symbols.asset_class = 'equity'
             and bars.session_date >= symbols.valid_from
             and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
-    group by all
+    group by symbols.security_id
 ),
 
 latest_assets as (

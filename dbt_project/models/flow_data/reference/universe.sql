@@ -2,7 +2,7 @@
 -- including companies that vanish later. Liquidity is the mean dollar volume of the last 60 sessions.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj')]) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('symbols')]) }}"
 ) }}
 with bars as (
     select
@@ -41,10 +41,14 @@ flagged as (
         windowed.known_at
     from windowed
     left join {{ ref('symbols') }} as symbols
-        on windowed.symbol = symbols.symbol and windowed.security_id = symbols.security_id
+        on
+            windowed.security_id = symbols.security_id
+            and windowed.symbol = symbols.symbol
+            and windowed.session_date >= symbols.valid_from
+            and (symbols.valid_to is null or windowed.session_date < symbols.valid_to)
     left join {{ ref('delistings') }} as delistings on windowed.security_id = delistings.security_id
     {% if is_incremental() %}
-    where windowed.session_date >= {{ rebuild_from([ref('equities_ohlcv_adj')]) }}
+    where windowed.session_date >= {{ rebuild_from([ref('equities_ohlcv_adj'), ref('symbols')]) }}
     {% endif %}
 ),
 
