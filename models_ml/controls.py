@@ -94,4 +94,5 @@ def shifted(panel: Panel, fraction: float) -> Panel:
 
 
 def _ic(panel: Panel, profile: TrainingProfile, fit: Fit) -> float:
-    return mean_ic(session_ics(panel, cross_predict(panel, profile, [fit])[0]))
+    paths = cross_predict(panel, profile, [fit], min_weight=profile.trials.min_weight)[0]
+    return mean_ic(session_ics(panel, paths))

@@ -1,6 +1,7 @@
 """Training profiles: what a person may decide about a training, as YAML beside this package."""
 
 import json
+from math import log2
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,9 +25,13 @@ STANDARD_TRIAL_LEAVES = 31
 MIN_TRIALS = 8
 RESERVED = {
     *("deterministic", "force_row_wise", "num_threads", "objective"),
-    *("seed", "num_iterations", "verbosity"),
+    *("seed", "num_iterations", "verbosity", "use_quantized_grad"),
 }
-"""LightGBM keys that the training sets itself."""
+"""LightGBM keys that the training sets itself.
+
+Quantised gradients stay off: up to LightGBM 4.7 they sometimes abort with "Check failed:
+best_split_info.left_count" and, with feature_fraction, silently fit worse (its pull request 7397).
+"""
 BINNING = {"max_bin", "min_data_in_bin", "bin_construct_sample_cnt", "feature_pre_filter"}
 """LightGBM keys of the binned data, which all trials of a split share."""
 
@@ -112,6 +117,7 @@ class Trials:
     Attributes:
         session_stride: Trials see every n-th session only; 1 is all.
         trees: Trees of a trial.
+        min_weight: Rows that weigh less than this (the newest weighs 1) are left out of trials.
         select_by: The chosen one has the best median path ``sharpe`` or the best mean rank ``ic``.
         grid: At least eight different configurations.
     """
@@ -120,6 +126,7 @@ class Trials:
     trees: Positive
     select_by: Literal["sharpe", "ic"]
     grid: Annotated[tuple[Trial, ...], Field(min_length=MIN_TRIALS)]
+    min_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("grid")
     @classmethod
@@ -282,8 +289,12 @@ def disclosures(profile: TrainingProfile) -> tuple[str, ...]:
             f"{len(small)} trials have fewer than the standard {STANDARD_TRIAL_LEAVES} leaves: "
             f"{', '.join(small)}"
         )
-    if profile.lightgbm.get("use_quantized_grad"):
-        said.append("gradients are quantised (LightGBM use_quantized_grad)")
+    if trials.min_weight:
+        years = -log2(trials.min_weight) * profile.weights.half_life_months / 12
+        said.append(
+            f"trials and controls train without rows that weigh below {trials.min_weight:g} "
+            f"(older than {years:.1f} years); the chosen one, with them"
+        )
     if profile.controls.on_failure == "report":
         said.append("a failing negative control is reported, it does not refuse")
     if profile.gates:

@@ -86,7 +86,7 @@ def run_trials(
     """
     grid = profile.trials.grid
     fits = [make_fit(profile, trial.params, profile.trials.trees) for trial in grid]
-    predictions = cross_predict(panel, profile, fits, progress)
+    predictions = cross_predict(panel, profile, fits, progress, profile.trials.min_weight)
     evaluations: list[Evaluation] = []
     results: list[TrialResult] = []
     for trial, paths in zip(grid, predictions, strict=True):

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -18,6 +17,7 @@ from models_ml.weights import time_decay
 from trademl.errors import DataError
 
 Indices = NDArray[np.intp]
+Scores = NDArray[np.float64]
 Progress = Callable[[str], None]
 
 
@@ -108,12 +108,23 @@ def check_groups(panel: Panel, validation: Validation) -> tuple[int, ...]:
 
 
 def cross_predict(
-    panel: Panel, profile: TrainingProfile, fits: Sequence[Fit], progress: Progress | None = None
+    panel: Panel,
+    profile: TrainingProfile,
+    fits: Sequence[Fit],
+    progress: Progress | None = None,
+    min_weight: float = 0.0,
 ) -> NDArray[np.float32]:
     """Trains every fit on every split and predicts the split's test rows.
 
     The features are binned once per split, from its training rows only, and shared by the fits.
     The n-th prediction of a row goes to path n: a group is tested once on each path.
+
+    Args:
+        panel: The rows.
+        profile: How to split, what to learn, and how many splits to work on at once.
+        fits: With the same binning.
+        progress: Told of every split.
+        min_weight: Training rows that weigh less are left out.
 
     Returns:
         (fits, paths, rows) predictions, each made by a model that never saw the row's label window.
@@ -122,19 +133,19 @@ def cross_predict(
     cv = splitter(profile.validation)
     out = np.full((len(fits), cv.n_paths, len(panel)), np.nan, dtype=np.float32)
     path = np.zeros(len(panel), dtype=np.intp)
-    running: deque[Future[int]] = deque()
+    running: deque[tuple[Future[list[Scores]], Indices]] = deque()
     with ThreadPoolExecutor(profile.threads) as pool:
         for number, (train, test) in enumerate(splits(panel, profile.validation), start=1):
-            place = (slice(None), path[test], test)
-            path[test] += 1
-            running.append(
-                pool.submit(_one_split, panel, profile, fits, target, train, test, out, place)
-            )
+            rows = train[row_weights(panel, profile, train) >= min_weight]
+            job = pool.submit(_one_split, panel, profile, fits, target, rows, test)
+            running.append((job, test))
             while len(running) > (profile.threads if number < cv.n_splits else 0):
-                rows = running.popleft().result()
+                done, tested = running.popleft()
+                out[:, path[tested], tested] = done.result()
+                path[tested] += 1
                 if progress:
-                    done = number - len(running)
-                    progress(f"split {done} of {cv.n_splits}: {rows} rows, {len(fits)} models")
+                    count = number - len(running)
+                    progress(f"split {count} of {cv.n_splits}: {len(fits)} models")
     return out
 
 
@@ -158,14 +169,11 @@ def _one_split(
     target: NDArray[np.float32],
     train: Indices,
     test: Indices,
-    out: NDArray[np.float32],
-    place: tuple[Any, ...],
-) -> int:
+) -> list[Scores]:
     data = binned(panel, profile, target, train, fits[0])
     held_out = panel.features[test]
     models = (train_one(data, fit) for fit in fits)
-    out[place] = [model.predict(held_out, num_threads=1) for model in models]
-    return len(train)
+    return [np.asarray(model.predict(held_out, num_threads=1)) for model in models]
 
 
 def train_one(data: lgb.Dataset, fit: Fit) -> lgb.Booster:

@@ -209,7 +209,11 @@ def share_raw(source: Path, target: Path) -> Path:
 
 
 def dbt(
-    data_dir: Path, clock: datetime, *arguments: str, command: str = "build", selected: str = "flow_data"
+    data_dir: Path,
+    clock: datetime,
+    *arguments: str,
+    command: str = "build",
+    selected: str = "flow_data",
 ) -> subprocess.CompletedProcess[str]:
     """Runs dbt as its user would, on the models of a selection."""
     logs = data_dir / "logs"
@@ -265,9 +269,7 @@ def relations(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for (name,) in rows]
 
 
-def fetch(
-    connection: duckdb.DuckDBPyConnection, query: str, t: datetime | None = None
-) -> pa.Table:
+def fetch(connection: duckdb.DuckDBPyConnection, query: str, t: datetime | None = None) -> pa.Table:
     """The result of a query, which may ask for the moment ``$t``."""
     asked = {"t": t} if t is not None and "$t" in query else {}
     return connection.execute(query, asked).to_arrow_table()
@@ -346,9 +348,7 @@ def _example(one: pa.Table, other: pa.Table, table: Table) -> str:
     names = ["side", *one.column_names]
     if len(rows) == 2:
         keys = [key.strip() for key in table.keys.split(",")]
-        kept = [
-            i for i, name in enumerate(names) if name in keys or rows[0][i] != rows[1][i]
-        ]
+        kept = [i for i, name in enumerate(names) if name in keys or rows[0][i] != rows[1][i]]
         return str([{names[i]: row[i] for i in kept} for row in rows])
     return str([dict(zip(names, row, strict=True)) for row in rows])
 

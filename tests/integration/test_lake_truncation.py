@@ -62,9 +62,10 @@ def test_the_future_does_not_reach_back(full, market, tmp_path):
         assert_same(true, changed, POINT_IN_TIME, t)
         ahead = "select count(*) from curated.equities_ohlcv_adj where session_date > $t::date"
         differs = f"{ahead} and close < 10000"
-        assert changed.execute(differs, {"t": t}).fetchone() != true.execute(
-            differs, {"t": t}
-        ).fetchone(), "the perturbation did not arrive"
+        assert (
+            changed.execute(differs, {"t": t}).fetchone()
+            != true.execute(differs, {"t": t}).fetchone()
+        ), "the perturbation did not arrive"
 
 
 def perturbed(market: Path, target: Path, t: datetime) -> Path:

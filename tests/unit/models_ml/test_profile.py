@@ -30,7 +30,7 @@ def test_full_profile_keeps_the_standard_budget_and_the_seed_gates() -> None:
     assert "trees" not in said
     assert "leaves" not in said
     assert "one session in 5" in said
-    assert "quantised" in said
+    assert "train without rows that weigh below 0.01 (older than 10.0 years)" in said
 
 
 def test_demo_profile_says_where_it_does_less() -> None:
@@ -54,6 +54,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(trials=broken()["trials"] | {"grid": broken()["trials"]["grid"][:7]}), "grid"),
         (broken(trials=broken()["trials"] | {"session_stride": 3}), "session_stride 3 must"),
         (broken(lightgbm={"num_threads": 8}), "num_threads"),
+        (broken(lightgbm={"use_quantized_grad": True}), "use_quantized_grad"),
         (broken(controls=broken()["controls"] | {"max_abs_ic": float("nan")}), "max_abs_ic"),
         (broken(features=[]), "features"),
         (["a", "list"], "a mapping of keys is needed, got list"),

@@ -74,6 +74,17 @@ def test_every_fit_gets_its_own_predictions() -> None:
     assert both[0].std() > 2 * both[1].std()
 
 
+def test_rows_of_little_weight_are_left_out_of_training_but_predicted() -> None:
+    panel = make_panel(sessions=400)
+    half = replace(SMALL, weights=replace(SMALL.weights, half_life_months=4.0))
+    cut = cross_predict(panel, half, [FIT], min_weight=0.5)
+    assert np.isfinite(cut).all()
+    old = panel.session < 100
+    spoilt = replace(panel, ret_rel=np.where(old, -panel.ret_rel, panel.ret_rel))
+    assert np.array_equal(cross_predict(spoilt, half, [FIT], min_weight=0.5), cut)
+    assert not np.array_equal(cross_predict(panel, half, [FIT]), cut)
+
+
 def test_groups_are_counted_in_sessions_also_when_trials_skip_some() -> None:
     panel = make_panel(sessions=200)
     assert check_groups(panel, SMALL.validation) == (25,) * 8

@@ -6,7 +6,9 @@
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]) if is_incremental() %}
+{%- set from_date = rebuild_from(
+    [ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]
+) if is_incremental() %}
 {%- set measures = [
     'mom_5', 'mom_20', 'mom_60', 'mom_126', 'gap_overnight', 'gap_intraday', 'gap_overnight_avg_20', 'drawdown_20',
     'drawdown_60', 'rv_20', 'rv_60', 'downside_vol_20', 'downside_vol_60', 'adv_20', 'turnover', 'amihud_20', 'reversal_1',

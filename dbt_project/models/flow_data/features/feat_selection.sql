@@ -5,7 +5,9 @@
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]) if is_incremental() %}
+{%- set from_date = rebuild_from(
+    [ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]
+) if is_incremental() %}
 with bars as (
     select
         bars.security_id,

@@ -46,7 +46,8 @@ dated as (
     select
         versions.*,
         case
-            when versions.version_number > 1 then versions.ingested_at
+            when versions.version_number > 1
+                then greatest(versions.ingested_at, coalesce(calendars.open_at, versions.ex_date + interval '14 hours 30 minutes'))
             else coalesce(calendars.open_at, versions.ex_date + interval '14 hours 30 minutes')
         end as known_at
     from versions
@@ -77,10 +78,15 @@ identified as (
             and (symbols.valid_to is null or known.ex_date < symbols.valid_to)
 ),
 
-first_bars as (
+-- The close as it was known at as_of, of every session with a bar.
+closes as (
     select
         symbols.security_id,
-        min(bars.session_date) as session_date
+        bars.session_date,
+        coalesce(
+            arg_max(bars.close, bars.ingest_id) filter (where bars.ingested_at <= {{ as_of() }}),
+            arg_min(bars.close, bars.ingest_id)
+        ) as close
     from {{ ref('raw_equities_bars') }} as bars
     inner join {{ ref('symbols') }} as symbols
         on
@@ -88,33 +94,58 @@ first_bars as (
             and symbols.asset_class = 'equity'
             and bars.session_date >= symbols.valid_from
             and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
-    group by symbols.security_id
+    group by symbols.security_id, bars.session_date
+),
+
+first_bars as (
+    select
+        security_id,
+        min(session_date) as session_date
+    from closes
+    group by security_id
+),
+
+priced as (
+    select
+        identified.*,
+        first_bars.session_date as first_session_date,
+        closes.close as previous_close,
+        coalesce(max(identified.ratio) filter (where identified.event_type = 'split') over same_day, 1)
+        * coalesce(max(identified.ratio) filter (where identified.event_type = 'stock_dividend') over same_day, 1) as day_ratio
+    from identified
+    left join first_bars on identified.security_id = first_bars.security_id
+    asof left join closes
+        on identified.security_id = closes.security_id and identified.ex_date > closes.session_date
+    window same_day as (partition by identified.security_id, identified.ex_date)
 ),
 
 final as (
     select
-        identified.security_id,
-        identified.symbol,
-        identified.event_type,
-        identified.ex_date,
-        identified.record_date,
-        identified.pay_date,
-        identified.ratio,
-        identified.cash_usd,
+        security_id,
+        symbol,
+        event_type,
+        ex_date,
+        record_date,
+        pay_date,
+        ratio,
+        cash_usd,
         case
-            when first_bars.session_date is null or identified.ex_date <= first_bars.session_date then 'EX_DATE_BEFORE_DATA'
-            when identified.event_type in ('split', 'stock_dividend') and coalesce(identified.ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'
-            when identified.event_type like '%dividend' and identified.ratio is null and coalesce(identified.cash_usd, 0) <= 0
-                then 'CASH_NOT_POSITIVE'
-            when identified.event_type in ('spinoff', 'merger', 'worthless') then 'NOT_A_PRICE_EVENT'
+            when event_type in ('split', 'stock_dividend') and ratio > 0 then 1 / ratio
+            when event_type like '%dividend' and previous_close > 0 then 1 - cash_usd * day_ratio / previous_close
+        end as price_factor,
+        case
+            when first_session_date is null or ex_date <= first_session_date then 'EX_DATE_BEFORE_DATA'
+            when event_type in ('split', 'stock_dividend') and coalesce(ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'
+            when event_type like '%dividend' and ratio is null and coalesce(cash_usd, 0) <= 0 then 'CASH_NOT_POSITIVE'
+            when event_type like '%dividend' and ratio is null and coalesce(previous_close, 0) <= 0 then 'CLOSE_MISSING'
+            when event_type in ('spinoff', 'merger', 'worthless') then 'NOT_A_PRICE_EVENT'
         end as reject_reason,
         1 as source_priority,
-        identified.source_name,
-        identified.action_id,
-        identified.known_at,
-        identified.ingested_at
-    from identified
-    left join first_bars on identified.security_id = first_bars.security_id
+        source_name,
+        action_id,
+        known_at,
+        ingested_at
+    from priced
 )
 
 select * from final
