@@ -165,7 +165,7 @@ final as (
         cast(hurst as float) as feat_hurst,
         cast(2 * abs(hurst - 0.5) as float) as feat_hurst_clean,
         cast(adx as float) as feat_adx,
-        cast(least(1, adv_usd / full_liquidity_usd) as float) as feat_liquidity,
+        cast(case when adv_usd is not null then least(1, adv_usd / full_liquidity_usd) end as float) as feat_liquidity,
         cast(antifragility as float) as feat_antifragility,
         cast(survival as float) as feat_survival,
         cast(abs(skew_signed) as float) as feat_skew,
