@@ -31,7 +31,7 @@ AWAY = (date(2021, 10, 4), date(2021, 10, 25))
 """A company trades under another symbol and takes its old one back."""
 LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
 """Longer than any look-back that is counted in calendar days."""
-BUILD_SECONDS = 300
+BUILD_SECONDS = 900
 NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
 
 

@@ -199,4 +199,5 @@ def test_a_market_of_one_file_is_enough(tmp_path, market, kept):
             "select count(*) filter (where status = 'GREEN') / count(*) from quality.partition_status "
             "where table_name like 'curated/%'"
         ).fetchone()
-        assert green[0] > 0.95
+        # Without a listing file the delisted name stays expected, and RED, after its last bar.
+        assert green[0] > 0.9
