@@ -36,7 +36,7 @@ def replay(tmp_path):
     greeting = process.stdout.readline()
     yield re.search(r"http://127\.0\.0\.1:\d+", greeting)[0]
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=20)
+    rest, _ = process.communicate(timeout=120)
     assert rest == "replay ended\n"
     assert process.returncode == 0
 
