@@ -3,6 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 
+# Compiled modules are kept: without them every one of the many processes compiles dbt anew (3 s each).
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint bench build accept docs clean
 
 demo: .venv/ready

@@ -1,4 +1,4 @@
-"""Landing of daily bars: every symbol up to the last complete session, and no further."""
+"""Landing of bars: every symbol up to the last complete session, and no further."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from ingest.http import VendorClient, request_hash
 from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
-from ingest.plan import Ask, asks, begin_of
+from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
 from trademl.errors import ConfigError, DataError, StaleData
 
 
 @dataclass(frozen=True, slots=True)
 class BarSource:
-    """A vendor's daily bars.
+    """A vendor's bars of one length.
 
     Attributes:
         endpoint: Where they land.
@@ -31,6 +31,8 @@ class BarSource:
         listed: The symbols of the newest landed listing.
         connect: Opens the client.
         pages: Asks for symbols from one day to another.
+        symbols_per_fetch: Symbols of one file; few where a vendor may stop at any call.
+        rows_per_session: Bars that a symbol has in a session at most.
     """
 
     endpoint: Endpoint
@@ -42,6 +44,8 @@ class BarSource:
     listed: Callable[[Path], list[str]]
     connect: Callable[[Job], VendorClient]
     pages: Callable[[VendorClient, Sequence[str], date, date, datetime], Iterator[Page]]
+    symbols_per_fetch: int = SYMBOLS_PER_FETCH
+    rows_per_session: int = 1
 
 
 def land_bars(job: Job, source: BarSource) -> IngestReport:
@@ -65,7 +69,7 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     known = bookmarks.coverage(before)
     with source.connect(job) as client:
         done = [_land(job, source, client, ask, known) for ask in wanted]
-    _refuse_silence(source, done)
+    _refuse_silence(source, wanted, done)
     _refuse_staleness(job, source, before, end)
     files = tuple(landed.path for landed in done if landed.path)
     asked = {symbol for ask in wanted for symbol in ask.symbols}
@@ -78,7 +82,8 @@ def _asks(
     job: Job, source: BarSource, symbols: list[str], before: list[Envelope], end: date
 ) -> list[Ask]:
     step_back = cache(source.step_back)
-    spans = bookmarks.coverage(before)
+    counts = [found for found in before if not job.again or job.is_fresh(found.ingested_at)]
+    spans = bookmarks.coverage(counts)
 
     def begin(symbol: str) -> date | None:
         return begin_of(spans, symbol, job.start, end, source.history, step_back)
@@ -86,9 +91,12 @@ def _asks(
     def again(symbol: str) -> date | None:
         return begin(symbol) or step_back(end)
 
-    wanted = asks(symbols, begin, end)
+    def grouped(begin: Callable[[str], date | None]) -> list[Ask]:
+        return asks(symbols, begin, end, source.rows_per_session, source.symbols_per_fetch)
+
+    wanted = grouped(begin)
     # Covered but stale: the vendor was late or down when it was asked, so it is asked once more.
-    return asks(symbols, again, end) if not wanted and _is_stale(source, before, end) else wanted
+    return grouped(again) if not wanted and _is_stale(source, before, end) else wanted
 
 
 def _is_stale(source: BarSource, envelopes: list[Envelope], end: date) -> bool:
@@ -121,8 +129,15 @@ def _land(
     return land(job.data_dir, fetch, pages, job.clock)
 
 
-def _refuse_silence(source: BarSource, done: list[Landed]) -> None:
-    silent = sorted({symbol for landed in done for symbol in landed.silent})
+def _refuse_silence(source: BarSource, wanted: list[Ask], done: list[Landed]) -> None:
+    """Names the symbols that no part of their window has a bar of."""
+    answered = {
+        symbol
+        for ask, landed in zip(wanted, done, strict=True)
+        for symbol in ask.symbols
+        if symbol not in landed.silent
+    }
+    silent = sorted({symbol for landed in done for symbol in landed.silent} - answered)
     if silent:
         raise DataError(
             f"{source.endpoint.vendor} has no bars for {', '.join(silent)}; check the spelling and "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -81,15 +81,20 @@ def _envelope(path: Path, endpoint: Endpoint) -> Envelope:
         raise DataError(f"landed file {path} cannot be read: {error}; restore it") from error
     facts = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
     symbols = facts.get("trademl_symbols", "")
-    return Envelope(
-        path=path,
-        ingested_at=parse_clock(facts["trademl_ingested_at"]),
-        start=_day(facts["trademl_window_start"]),
-        end=_day(facts["trademl_window_end"]),
-        symbols=frozenset(symbols.split(",")) if symbols else frozenset(),
-        request_hash=facts["trademl_request_hash"],
-        newest=_newest(footer, endpoint),
-    )
+    try:
+        return Envelope(
+            path=path,
+            ingested_at=parse_clock(facts["trademl_ingested_at"]),
+            start=_day(facts["trademl_window_start"]),
+            end=_day(facts["trademl_window_end"]),
+            symbols=frozenset(symbols.split(",")) if symbols else frozenset(),
+            request_hash=facts["trademl_request_hash"],
+            newest=_newest(footer, endpoint),
+        )
+    except KeyError as error:
+        raise DataError(
+            f"{path} was not landed by trademl: its footer has no {error}; move it out of raw/"
+        ) from error
 
 
 def _day(text: str) -> date | None:
@@ -102,4 +107,6 @@ def _newest(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
     place = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
     latest = max(group.column(place).statistics.max for group in groups)
+    if isinstance(latest, date) and not isinstance(latest, datetime):
+        return datetime.combine(latest, time(), UTC)
     return latest if isinstance(latest, datetime) else datetime.fromtimestamp(latest / 1000, UTC)

@@ -1,4 +1,4 @@
-"""The one door to the network: GET with keys in headers, time limits and at most three tries."""
+"""The one door to the network: keys in headers, time limits and at most three tries."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlencode
 
 import httpx
 import msgspec
 import stamina
 
+from ingest.pace import Turn
 from trademl import __version__
-from trademl.errors import RateLimited, Rejected, Unavailable
+from trademl.errors import (
+    NotEntitled,
+    RateLimited,
+    Rejected,
+    TradeMLError,
+    Unavailable,
+    VendorError,
+)
 from trademl.files import sha256_of_bytes
 
 # httpx logs every URL with its query at level INFO; queries stay out of logs.
@@ -22,6 +30,10 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 Decoded = TypeVar("Decoded")
 Params = Mapping[str, str | int]
+Judge = Callable[[int, str], type[VendorError] | None]
+"""What a status and the vendor's words mean to one vendor; none for the usual meaning."""
+IsNotice = Callable[[bytes], bool]
+"""Whether a body with a good status is a refusal all the same, to be judged as one."""
 
 LONGEST_WAIT = 90.0
 """Seconds: a vendor's minute window, with some room. Longer waits belong to the caller."""
@@ -29,6 +41,18 @@ LONGEST_WAIT = 90.0
 
 class Banned(RateLimited):
     """The vendor has shut this address out for a while; asking again makes it longer."""
+
+
+class Exhausted(Banned):
+    """The calls of a day or a month are used up; asking again today is of no use."""
+
+
+_ADVICE: Mapping[type[VendorError], str] = {
+    NotEntitled: "the plan or the place does not cover this, another key or vendor may",
+    Rejected: "check the key in the environment, symbols, dates and base URL",
+    Banned: "do not ask again for ten minutes, what is landed is kept",
+    Exhausted: "run again when the vendor's day is over, what is landed is kept",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +81,15 @@ class VendorClient:
         vendor: Name in messages.
         base_url: Scheme and host, e.g. ``https://data.alpaca.markets``.
         headers: Keys go here; they are never shown, nor is any query string.
+        query_keys: Keys of vendors that want them in the query; in no address that is kept.
+        judge: The vendor's own meaning of some statuses.
+        is_notice: Tells refusals that come with a good status from data.
+        window: Seconds to wait after "too fast" where the vendor does not say how long.
+        pace: Waited for before each call, where the vendor counts by the second.
         timeout: Seconds for each of connect, read and write.
         tries: Attempts per call, the first included.
-        longest_wait: Seconds that a single wait between tries may take at most.
+        longest_wait: Seconds that a single wait between tries may take at most; with 0 the caller
+            hears of every "too fast" at once.
         transport: Replaces the network in tests.
     """
 
@@ -69,6 +99,11 @@ class VendorClient:
         base_url: str,
         *,
         headers: Mapping[str, str] | None = None,
+        query_keys: Mapping[str, str] | None = None,
+        judge: Judge | None = None,
+        is_notice: IsNotice | None = None,
+        pace: Turn | None = None,
+        window: float | None = None,
         timeout: float = 60.0,
         tries: int = 3,
         longest_wait: float = LONGEST_WAIT,
@@ -77,7 +112,15 @@ class VendorClient:
         self.vendor = vendor
         self.calls = 0
         self._base_url = base_url.rstrip("/")
-        self._secrets = tuple(value for value in (headers or {}).values() if value)
+        self._query_keys = dict(query_keys or {})
+        kept = (*(headers or {}).values(), *self._query_keys.values())
+        self._secrets = tuple(
+            secret for value in kept for secret in (value, value.removeprefix("Bearer ")) if secret
+        )
+        self._judge = judge
+        self._is_notice = is_notice
+        self._pace = pace
+        self._window = window
         self._tries = tries
         self._longest_wait = longest_wait
         self._client = httpx.Client(
@@ -104,6 +147,7 @@ class VendorClient:
         params: Params,
         decode: Callable[[bytes], Decoded],
         page: Params | None = None,
+        following: str | None = None,
     ) -> Answer[Decoded]:
         """Asks until an answer can be decoded, three times at most.
 
@@ -112,43 +156,102 @@ class VendorClient:
             params: The request's parameters, part of its identity.
             decode: Makes a value of the body; an ``Unavailable`` from it is worth another try.
             page: Parameters that only choose the page; they add to or replace ``params``.
+            following: Path and query that the vendor gave for a further page of this request;
+                asked as they are, in place of ``path`` and ``params``.
 
         Raises:
             RateLimited: Still too fast after the tries, or the wait asked for is too long.
             Unavailable: No usable answer after the tries.
+            NotEntitled: The plan does not cover the request.
             Rejected: The vendor refuses the request.
         """
+        url = httpx.URL(following or path)
+        asked = {} if following else {**params, **(page or {})}
+        query = (*url.params.multi_items(), *asked.items(), *self._query_keys.items())
+        bare = url.copy_with(query=None)
+        response, value = self._answered(path, lambda: self._client.get(bare, params=query), decode)
+        return Answer(
+            value,
+            sha256_of_bytes(response.content),
+            self._uri(path, params),
+            request_hash(self.vendor, path, params),
+            response.headers,
+        )
+
+    def post(
+        self,
+        path: str,
+        content: Mapping[str, Any],
+        decode: Callable[[bytes], Decoded],
+        page: Mapping[str, Any] | None = None,
+    ) -> Answer[Decoded]:
+        """Asks as ``get`` does, with a JSON body; for questions only, since a failure repeats it.
+
+        Args:
+            path: Path on the host.
+            content: The body, part of the request's identity.
+            decode: Makes a value of the answer.
+            page: Keys that only choose the page; they add to or replace ``content``.
+
+        Raises:
+            RateLimited: Still too fast after the tries, or the wait asked for is too long.
+            Unavailable: No usable answer after the tries.
+            NotEntitled: The plan does not cover the request.
+            Rejected: The vendor refuses the request.
+        """
+        body = {**content, **(page or {})}
+        response, value = self._answered(
+            path, lambda: self._client.post(path, params=self._query_keys, json=body), decode
+        )
+        return Answer(
+            value,
+            sha256_of_bytes(response.content),
+            self._uri(path, {}),
+            request_hash(self.vendor, path, content),
+            response.headers,
+        )
+
+    def _answered(
+        self, path: str, send: Callable[[], httpx.Response], decode: Callable[[bytes], Decoded]
+    ) -> tuple[httpx.Response, Decoded]:
+        """Sends until an answer can be decoded."""
         for attempt in stamina.retry_context(
             on=self._backoff, attempts=self._tries, timeout=None, wait_initial=0.5, wait_max=8.0
         ):
             with attempt:
-                response = self._send(path, {**params, **(page or {})})
-                return Answer(
-                    decode(response.content),
-                    sha256_of_bytes(response.content),
-                    self._uri(path, params),
-                    request_hash(self.vendor, path, params),
-                    response.headers,
-                )
+                response = self._send(path, send)
+                return response, self._decoded(decode, response.content)
         raise AssertionError("unreachable: the last try either returns or raises")
+
+    def _decoded(self, decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
+        """Decodes a body; a refusal that is found in it does not show the key it may echo."""
+        try:
+            return decode(body)
+        except TradeMLError as error:
+            error.args = (self._masked(str(error)), *error.args[1:])
+            raise
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether to try again, or after how many seconds."""
         if isinstance(error, Banned) or not isinstance(error, RateLimited | Unavailable):
             return False
         wait = error.retry_after if isinstance(error, RateLimited) else None
+        if isinstance(error, RateLimited) and not self._longest_wait:
+            return False
         return True if wait is None else wait if wait <= self._longest_wait else False
 
-    def _send(self, path: str, params: Params) -> httpx.Response:
+    def _send(self, path: str, send: Callable[[], httpx.Response]) -> httpx.Response:
         self.calls += 1
+        if self._pace is not None:
+            self._pace.wait()
         try:
-            response = self._client.get(path, params=dict(params))
+            response = send()
         except httpx.TimeoutException as error:
             raise Unavailable(f"{self.vendor} {path} did not answer in time; try later") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
             reason = self._one_line(str(error)) or type(error).__name__
             raise Unavailable(f"{self.vendor} {path} broke off: {reason}; try later") from error
-        if not response.is_success:
+        if not response.is_success or (self._is_notice and self._is_notice(response.content)):
             self._refuse(path, response)
         return response
 
@@ -157,13 +260,19 @@ class VendorClient:
         said = self._one_line(_message(response.content))
         what = f"{self.vendor} {path} answered HTTP {status}: {said or 'no message'}"
         wait = retry_after(response.headers)
-        if status == 418:
-            raise Banned(f"{what}; do not ask before the ban of {wait or 120:.0f} s ends", wait)
-        if status == 429:
+        meaning = self._judge(status, said) if self._judge else None
+        if meaning is RateLimited or (meaning is None and status == 429):
+            wait = self._window if wait is None else wait
             hint = f"in {wait:.0f} s" if wait is not None else "in a minute"
             raise RateLimited(f"{what}; run again {hint}, what is landed is kept", wait)
+        if meaning is not None:
+            raise meaning(f"{what}; {_ADVICE.get(meaning, 'try later')}")
+        if status == 418:
+            raise Banned(f"{what}; do not ask before the ban of {wait or 120:.0f} s ends", wait)
         if status >= 500 or status == 408:
             raise Unavailable(f"{what}; try later")
+        if status in (402, 451):
+            raise NotEntitled(f"{what}; {_ADVICE[NotEntitled]}")
         if status in (401, 403):
             raise Rejected(f"{what}; check the {self.vendor} keys in the environment and the plan")
         raise Rejected(f"{what}; check symbols, dates and base URL")
@@ -174,12 +283,15 @@ class VendorClient:
 
     def _one_line(self, text: str) -> str:
         """A vendor's words in one short line, without any key it may have echoed."""
+        return " ".join(self._masked(text).split())[:200]
+
+    def _masked(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return " ".join(text.split())[:200]
+        return text
 
 
-def request_hash(vendor: str, path: str, params: Params) -> str:
+def request_hash(vendor: str, path: str, params: Mapping[str, Any]) -> str:
     """The identity of a request: vendor, path and parameters, whatever the host."""
     return sha256_of_bytes(msgspec.json.encode([vendor, path, dict(params)], order="sorted"))
 
@@ -212,4 +324,5 @@ def _message(body: bytes) -> str:
         return body[:200].decode(errors="replace")
     if not isinstance(content, dict):
         return str(content)
-    return str(content.get("message") or content.get("msg") or content)
+    names = ("message", "msg", "error", "error_message", "Error Message", "Information", "Note")
+    return str(next((content[name] for name in names if content.get(name)), content))

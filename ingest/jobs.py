@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from ingest.http import VendorClient
 from trademl.settings import Settings
 
+FRESH = timedelta(hours=12)
+"""A younger landing is taken as it is: nightly runs fetch once, repeated ones do not."""
 ClientFactory = Callable[..., VendorClient]
 """``VendorClient`` or something that is called like it (tests give shorter time limits)."""
 
@@ -25,6 +27,8 @@ class Job:
         symbols: Symbols wanted, none for all that the vendor lists.
         base_url: Replaces every host of the vendor (the replay serves all on one).
         make_client: Opens a client.
+        again: Whether bars that are landed are asked once more, unless that was within twelve
+            hours: the lake says that something is missing or wrong in them.
     """
 
     data_dir: Path
@@ -35,6 +39,11 @@ class Job:
     symbols: tuple[str, ...] | None
     base_url: str | None
     make_client: ClientFactory
+    again: bool = False
+
+    def is_fresh(self, ingested_at: datetime) -> bool:
+        """Whether something was landed within twelve hours before the job's clock."""
+        return timedelta(0) <= self.clock - ingested_at < FRESH
 
 
 @dataclass(frozen=True, slots=True)

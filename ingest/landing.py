@@ -143,17 +143,17 @@ def _enveloped(
     pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
 ) -> Iterator[pa.Table]:
     for page in pages:
-        symbols = _symbols(page.rows)
+        symbols = _symbols(page.rows, fetch.endpoint.symbol)
         if fetch.symbols:
             check_symbols(fetch.endpoint, symbols, frozenset(fetch.symbols))
         totals.add(page, symbols)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
-def _symbols(rows: pa.Table) -> frozenset[str]:
-    if "symbol" not in rows.column_names:
+def _symbols(rows: pa.Table, column: str) -> frozenset[str]:
+    if column not in rows.column_names:
         return frozenset()
-    return frozenset(pc.drop_null(rows.column("symbol").unique()).to_pylist())
+    return frozenset(pc.drop_null(rows.column(column).unique()).to_pylist())
 
 
 def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:
@@ -280,19 +280,19 @@ def _read(path: Path, columns: Iterable[str], coded: list[str] | None = None) ->
 
 
 def _has_repeats(path: Path, endpoint: Endpoint) -> bool:
-    if endpoint.event_time and _strictly_ordered(path, endpoint.event_time):
+    if endpoint.event_time and _strictly_ordered(path, endpoint.symbol, endpoint.event_time):
         return False
     plain = _read(path, endpoint.key)
     distinct = plain.group_by(list(endpoint.key)).aggregate([]).num_rows
     return bool(distinct < plain.num_rows)
 
 
-def _strictly_ordered(path: Path, event_time: str) -> bool:
+def _strictly_ordered(path: Path, symbol: str, event_time: str) -> bool:
     """Whether rows come symbol by symbol with rising time: then none can repeat (0.01 s per 1M)."""
-    keys = _read(path, ["symbol", event_time], ["symbol"]).unify_dictionaries()
-    chunks = keys.column("symbol").chunks
+    keys = _read(path, [symbol, event_time], [symbol]).unify_dictionaries()
+    chunks = keys.column(symbol).chunks
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in chunks] or [np.empty(0, int)])
-    times = keys.column(event_time).cast(pa.int64()).to_numpy()
+    times = keys.column(event_time).to_numpy().astype(np.int64)
     # Codes count symbols by first appearance: a symbol that comes back would lower the code.
     steps = np.diff(codes)
     return bool(np.all((steps > 0) | ((steps == 0) & (np.diff(times) > 0))))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from ingest.bookmarks import Span
 
@@ -31,6 +31,8 @@ def asks(
     symbols: Sequence[str],
     begin: Callable[[str], date | None],
     end: date,
+    rows_per_session: int = 1,
+    most: int = SYMBOLS_PER_FETCH,
 ) -> list[Ask]:
     """Groups symbols that need the same window into bounded fetches.
 
@@ -38,6 +40,9 @@ def asks(
         symbols: All symbols wanted.
         begin: The day from which a symbol has to be asked, none when it is complete.
         end: Last day wanted.
+        rows_per_session: Bars that a symbol has in a session at most. Windows in which one symbol
+            alone has more than a fetch may hold are cut into several.
+        most: Symbols that one fetch may hold at most.
     """
     by_start: dict[date, list[str]] = {}
     for symbol in sorted(set(symbols)):
@@ -45,9 +50,12 @@ def asks(
         if start is not None and start <= end:
             by_start.setdefault(start, []).append(symbol)
     return [
-        Ask(tuple(part), start, end)
+        Ask(tuple(part), first, last)
         for start in sorted(by_start)
-        for part in _parts(by_start[start], _symbols_per_fetch(start, end))
+        for first, last in _windows(start, end, rows_per_session)
+        for part in _parts(
+            by_start[start], min(most, _symbols_per_fetch(first, last, rows_per_session))
+        )
     ]
 
 
@@ -84,9 +92,18 @@ def begin_of(
     return start
 
 
-def _symbols_per_fetch(start: date, end: date) -> int:
+def _windows(start: date, end: date, rows_per_session: int) -> Iterable[Span]:
+    """The window, cut where one symbol alone would be too much."""
+    days = max(1, ROWS_PER_FETCH // rows_per_session * 365 // 252)
+    while (end - start).days >= days:
+        yield start, start + timedelta(days=days - 1)
+        start += timedelta(days=days)
+    yield start, end
+
+
+def _symbols_per_fetch(start: date, end: date, rows_per_session: int) -> int:
     sessions = max(1, (end - start).days * 252 // 365)
-    return max(1, min(SYMBOLS_PER_FETCH, ROWS_PER_FETCH // sessions))
+    return max(1, min(SYMBOLS_PER_FETCH, ROWS_PER_FETCH // (sessions * rows_per_session)))
 
 
 def _parts(symbols: Sequence[str], size: int) -> Iterable[Sequence[str]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 from ingest import bookmarks
 from ingest.bookmarks import Envelope, Span
@@ -13,9 +12,6 @@ from ingest.landing import Fetch, land
 from ingest.payloads import Page
 from ingest.vendors import file
 from trademl.errors import ConfigError
-
-FRESH = timedelta(hours=12)
-"""A younger landing is taken as it is: nightly runs fetch once, repeated ones do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +25,7 @@ class ReferenceSource:
             tells only how things are now.
         pages: Asks for the window.
         by_symbol: Whether the vendor can be asked for some symbols only.
+        is_as_of: Whether a landing answers for its own window only, as a listing of one day does.
     """
 
     endpoint: Endpoint
@@ -36,6 +33,7 @@ class ReferenceSource:
     window: Callable[[Job, list[Envelope]], Span] | None
     pages: Callable[[Job, Span], Iterator[Page]]
     by_symbol: bool = False
+    is_as_of: bool = False
 
 
 def land_reference(job: Job, source: ReferenceSource) -> IngestReport:
@@ -43,12 +41,15 @@ def land_reference(job: Job, source: ReferenceSource) -> IngestReport:
     if job.symbols and not source.by_symbol:
         raise ConfigError(f"{source.dataset} is fetched as a whole; leave --symbols away")
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    fresh = next((found for found in reversed(before) if _serves(found, job)), None)
+    today = job.clock.date()
+    start, end = source.window(job, before) if source.window else (today, today)
+    serving = (found for found in reversed(before) if _serves(found, job))
+    if source.is_as_of:
+        serving = (found for found in serving if (found.start, found.end) == (start, end))
+    fresh = next(serving, None)
     if fresh is not None:
         when = f"{fresh.ingested_at:%Y-%m-%d %H:%M} UTC"
         return IngestReport(skipped=(f"{source.dataset} was landed at {when}",))
-    today = job.clock.date()
-    start, end = source.window(job, before) if source.window else (today, today)
     if start > end:
         raise ConfigError(f"start {start} is after end {end}; give an earlier --start")
     symbols = job.symbols or ()
@@ -87,7 +88,7 @@ def _land(job: Job, fetch: Fetch, pages: Iterator[Page]) -> IngestReport:
 
 def _serves(found: Envelope, job: Job) -> bool:
     """Whether a landed file is fresh and holds at least what the job names."""
-    if not timedelta(0) <= job.clock - found.ingested_at < FRESH:
+    if not job.is_fresh(found.ingested_at):
         return False
     if found.symbols and not (job.symbols and found.symbols.issuperset(job.symbols)):
         return False

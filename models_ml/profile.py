@@ -24,7 +24,7 @@ STANDARD_TRIAL_TREES = 200
 STANDARD_TRIAL_LEAVES = 31
 MIN_TRIALS = 8
 RESERVED = {
-    *("deterministic", "force_row_wise", "num_threads", "objective"),
+    *("deterministic", "force_col_wise", "force_row_wise", "num_threads", "objective"),
     *("seed", "num_iterations", "verbosity", "use_quantized_grad"),
 }
 """LightGBM keys that the training sets itself.

@@ -34,12 +34,13 @@ def make_fit(profile: TrainingProfile, params: dict[str, Parameter], trees: int)
 
     A fit has one thread and splits run side by side: as fast as several threads per fit, no
     barrier per leaf to spin at when other programs want the cores (measured: up to ten times
-    slower), and the same bits on any number of cores.
+    slower), and the same bits on any number of cores. With one thread, histograms by column take
+    three quarters of the time of those by row (400,000 rows of 36 features).
     """
     fixed: dict[str, Parameter] = {
         "objective": "regression",
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "feature_pre_filter": False,
         "num_threads": 1,
         "seed": profile.seed,

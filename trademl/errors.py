@@ -6,7 +6,7 @@
     |  |- SchemaDrift  StaleData  LookaheadError  GateFailed
     |- VendorError                         4  a vendor refused or failed
     |  |- RateLimited  Unavailable            (worth retrying)
-    |  |- Rejected                            (not)
+    |  |- Rejected  NotEntitled               (not)
     |- SolverError                         5  no acceptable solution
        |- Infeasible  Unbounded  Numerical
 
@@ -68,6 +68,10 @@ class Unavailable(VendorError):
 
 class Rejected(VendorError):
     """The vendor understood and refused: a wrong key, symbol or parameter."""
+
+
+class NotEntitled(VendorError):
+    """The vendor knows the key and has the data, but the plan or the place does not cover it."""
 
 
 class SolverError(TradeMLError):

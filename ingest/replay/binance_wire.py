@@ -2,17 +2,24 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 
-from ingest.replay.book import Book
-from ingest.replay.wire import Query, Refusal, Reply, json_reply
+from ingest.replay.wire import IssuedPages, Query, Refusal, Reply, Request, Terms, json_reply
 
 DAY_MS = 86_400_000
 _SYMBOL = re.compile(r"[A-Z0-9_.\-]{1,20}")
 _QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "USD")
 _WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
+_WARNINGS = 3
+_RESTRICTED = (
+    "Service unavailable from a restricted location according to 'b. Eligibility' in "
+    "https://www.binance.com/en/terms. Please contact customer service if you believe you "
+    "received this message in error."
+)
 
 
 def refusal(code: int, text: str) -> Refusal:
@@ -21,33 +28,68 @@ def refusal(code: int, text: str) -> Refusal:
 
 
 class BinanceWire:
-    """Answers Binance's requests from a book.
+    """Answers Binance's requests; no key is asked for.
 
     Args:
-        book: What may be told.
+        terms: The book and the minute.
     """
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
-        self._now = int(book.clock.timestamp() * 1000)
-        self._known = frozenset(book.crypto.symbols)
+    name = "binance"
 
-    def paths(self) -> frozenset[str]:
-        """The paths that are answered here."""
-        return frozenset(_WEIGHTS)
+    def __init__(self, terms: Terms) -> None:
+        self._book, self._minute = terms.book, terms.minute
+        self._now = int(terms.book.clock.timestamp() * 1000)
+        self._known = frozenset(terms.book.crypto.symbols)
+        self._issued = IssuedPages()
 
-    def weight(self, path: str) -> int:
-        """What a call costs of the minute's budget."""
-        return _WEIGHTS[path]
+    def owns(self, path: str) -> bool:
+        """Whether a path is Binance's."""
+        return path in _WEIGHTS
 
-    def answer(self, path: str, query: Query, fault: str | None) -> Reply:
+    def check(self, request: Request) -> None:
+        """Market data are for everybody."""
+
+    def cost(self, request: Request) -> int:
+        """The weight of a call."""
+        return _WEIGHTS[request.path]
+
+    def limit_headers(self, now: float, seconds: int | None) -> Mapping[str, str]:  # noqa: ARG002
+        """The weight that was used this minute."""
+        return {"X-MBX-USED-WEIGHT-1M": str(self._minute.used)}
+
+    def refuse_rate(self, seconds: int, headers: Mapping[str, str]) -> Reply:
+        """429, and 418 for those who do not listen."""
+        if self._minute.violations > _WARNINGS:
+            text = "Way too much request weight used; IP banned until 1772500000000."
+            status, seconds = 418, 120
+        else:
+            text = (
+                "Too much request weight used; current limit is 6000 request weight per 1 MINUTE."
+            )
+            status = 429
+        body = orjson.dumps({"code": -1003, "msg": text})
+        return Reply(status, body, {**headers, "Retry-After": str(seconds)})
+
+    def fail(self) -> Reply:
+        """502."""
+        return Reply(502, b'{"code":-1001,"msg":"Internal error."}')
+
+    def answer(self, request: Request, fault: str | None) -> Reply:
         """Answers a request; ``shuffle`` turns the rows around."""
+        path, query = request.path, request.query
+        if fault == "451":
+            return json_reply({"code": 0, "msg": _RESTRICTED}, 451)
         if path == "/api/v3/time":
             return json_reply({"serverTime": self._now})
         if path == "/api/v3/exchangeInfo":
             return json_reply(self._exchange_info(query))
+        earlier = self._issued.find(query.get("symbol")) if fault == "duplicate_page" else None
+        if earlier is not None:
+            return earlier
         rows = self._klines(query)
-        return json_reply(rows[::-1] if fault == "shuffle" else rows)
+        reply = json_reply(rows[::-1] if fault == "shuffle" else rows)
+        self._issued.keep(query["symbol"], reply)
+        return reply
 
     def _klines(self, query: Query) -> list[list[Any]]:
         symbol = self._symbol(query)

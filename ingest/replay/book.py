@@ -1,6 +1,6 @@
 """A market directory as it was known at a clock: what the replay may tell, and nothing later."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ingest.vendors import exchange_calendars
+from trademl.errors import DataError
 
 NEW_YORK = ZoneInfo("America/New_York")
 _PUBLICATION = timedelta(minutes=15)
@@ -22,12 +23,12 @@ _EPOCH = date(1970, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """Daily bars sorted by symbol and day.
+    """Bars sorted by symbol and time.
 
     Attributes:
         symbols: Every symbol with at least one bar, ascending.
         bounds: First row of each symbol, and the number of rows at the end.
-        days: Days since 1970 per row.
+        days: Days since 1970 per row; minutes since 1970 where the bars are of minutes.
         columns: Open, high, low, close and the measure of volume.
     """
 
@@ -37,13 +38,21 @@ class Bars:
     columns: dict[str, npt.NDArray[Any]]
 
     def rows(self, symbol: str, first: int, last: int) -> tuple[int, int]:
-        """The range of rows of a symbol between two days, both inclusive."""
+        """The range of rows of a symbol between two days (or minutes), both inclusive."""
         place = np.searchsorted(self.symbols, symbol)
         if place == len(self.symbols) or self.symbols[place] != symbol:
             return 0, 0
         low, high = self.bounds[place], self.bounds[place + 1]
         inside = np.searchsorted(self.days[low:high], [first, last + 1])
         return int(low + inside[0]), int(low + inside[1])
+
+    def on(self, day: int) -> npt.NDArray[np.int64]:
+        """The rows of one day, in the order of the symbols."""
+        return np.flatnonzero(self.days == day)
+
+    def symbol_of(self, row: int) -> str:
+        """The symbol of a row."""
+        return self.symbols[int(np.searchsorted(self.bounds, row, side="right")) - 1]
 
     @property
     def newest(self) -> int | None:
@@ -86,7 +95,20 @@ def open_book(market: Path, clock: datetime) -> Book:
     Args:
         market: The directory.
         clock: Aware; nothing that became known later is in the book.
+
+    Raises:
+        DataError: A file cannot be read, or lacks a column.
     """
+    try:
+        return _open_book(market, clock)
+    except duckdb.Error as error:
+        said = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"market {market} cannot be read: {said}") from error
+    except KeyError as error:
+        raise DataError(f"market {market} cannot be read: a file lacks column {error}") from error
+
+
+def _open_book(market: Path, clock: datetime) -> Book:
     con = duckdb.connect()
     con.execute("set timezone = 'UTC'")
     equities = _equities(con, market, clock)
@@ -189,8 +211,26 @@ def _crypto(con: duckdb.DuckDBPyConnection, market: Path, clock: datetime) -> Ba
 def _bars(
     con: duckdb.DuckDBPyConnection, query: str, volume: str, clock: datetime | None = None
 ) -> Bars:
-    ordered = f"select *, date - date '1970-01-01' as day from ({query}) order by symbol, date"
-    found = con.execute(ordered, {"clock": clock} if clock else {}).to_arrow_table()
+    by_day = f"select *, date - date '1970-01-01' as step from ({query})"
+    return bars_of(con, by_day, volume, {"clock": clock} if clock else {})
+
+
+def bars_of(
+    con: duckdb.DuckDBPyConnection,
+    query: str,
+    volume: str,
+    values: Mapping[str, datetime] | None = None,
+) -> Bars:
+    """Reads bars from a query.
+
+    Args:
+        con: Any connection.
+        query: Gives symbol, step (days or minutes since 1970), prices and volume.
+        volume: Name of the measure of volume.
+        values: The query's parameters.
+    """
+    ordered = f"select * from ({query}) order by symbol, step"
+    found = con.execute(ordered, dict(values or {})).to_arrow_table()
     symbols = found.column("symbol").combine_chunks().dictionary_encode()
     codes = symbols.indices.to_numpy(zero_copy_only=False)
     names = symbols.dictionary.to_pylist()
@@ -198,9 +238,24 @@ def _bars(
     return Bars(
         names,
         np.searchsorted(codes, np.arange(len(names) + 1)).astype(np.int64),
-        found.column("day").to_numpy().astype(np.int64),
+        found.column("step").to_numpy().astype(np.int64),
         {name: found.column(name).to_numpy() for name in wanted},
     )
+
+
+def rows_of(path: Path) -> list[dict[str, Any]]:
+    """All rows of a market file; none where it is absent.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    con = duckdb.connect()
+    con.execute("set timezone = 'UTC'")
+    try:
+        return _rows(con, path)
+    except duckdb.Error as error:
+        said = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"{path} cannot be read: {said}") from error
 
 
 def _listings(

@@ -3,9 +3,8 @@
 import gzip
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,22 +12,33 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
-import orjson
-
 from ingest.replay.alpaca_wire import AlpacaWire
+from ingest.replay.alphavantage_wire import AlphaVantageWire
 from ingest.replay.binance_wire import BinanceWire
 from ingest.replay.book import open_book
 from ingest.replay.faults import Faults, parse_faults
+from ingest.replay.finnhub_wire import FinnhubWire
+from ingest.replay.fmp_wire import FmpWire
+from ingest.replay.fred_wire import FredWire
 from ingest.replay.limits import MinuteLimit
-from ingest.replay.wire import Query, Refusal, Reply, json_reply
+from ingest.replay.massive_wire import MassiveWire
+from ingest.replay.sec_wire import SecWire
+from ingest.replay.tradingview_wire import TradingViewWire
+from ingest.replay.wire import Refusal, Reply, Request, Terms, Wire, json_reply
 from trademl.errors import DataError
 
-_REMEMBERED_PAGES = 8
-_RESTRICTED = (
-    "Service unavailable from a restricted location according to 'b. Eligibility' in "
-    "https://www.binance.com/en/terms. Please contact customer service if you believe you "
-    "received this message in error."
-)
+WIRES: dict[str, Callable[[Terms], Wire]] = {
+    "alpaca": AlpacaWire,
+    "binance": BinanceWire,
+    "alphavantage": AlphaVantageWire,
+    "fmp": FmpWire,
+    "fred": FredWire,
+    "sec_edgar": SecWire,
+    "finnhub": FinnhubWire,
+    "massive": MassiveWire,
+    "tradingview": TradingViewWire,
+}
+"""The vendors that are played, by name."""
 
 
 class ReplayServer:
@@ -40,7 +50,7 @@ class ReplayServer:
         market: A market directory; files that are absent answer "no data".
         clock: Nothing that became known later is served.
         faults: What goes wrong and how often, see ``parse_faults``.
-        keys: Accepted Alpaca key ids with their secrets; none accepts any that are not empty.
+        keys: Accepted keys, see ``Terms.keys``; none accepts any that are not empty.
         port: 0 takes a free one.
         monotonic: Seconds, for the vendors' minute windows.
 
@@ -61,9 +71,15 @@ class ReplayServer:
             raise DataError(f"{market} is no market directory; make one with `trademl market`")
         plan = parse_faults(faults)
         book = open_book(market, clock)
-        desk = _Desk(AlpacaWire(book, keys, bool(plan.free)), BinanceWire(book), plan, monotonic)
-        self._desk = desk
-        self._http = _Server(("127.0.0.1", port), desk)
+
+        def opened(name: str) -> _Vendor:
+            minute = MinuteLimit(plan.limit_of(name), monotonic)
+            return _Vendor(
+                WIRES[name](Terms(market, book, keys, plan.is_free(name), minute)), minute
+            )
+
+        self._desk = _Desk([opened(name) for name in WIRES], plan)
+        self._http = _Server(("127.0.0.1", port), self._desk)
         self._thread: threading.Thread | None = None
 
     @property
@@ -103,102 +119,54 @@ class ReplayServer:
         self._http.server_close()
 
 
-class _Desk:
-    """Takes requests of all handlers: keys, limits, faults, then the vendor's wire."""
+@dataclass(frozen=True, slots=True)
+class _Vendor:
+    """A wire and the minute that its requests are counted in."""
 
-    def __init__(
-        self,
-        alpaca: AlpacaWire,
-        binance: BinanceWire,
-        faults: Faults,
-        monotonic: Callable[[], float],
-    ) -> None:
+    wire: Wire
+    minute: MinuteLimit
+
+
+class _Desk:
+    """Takes requests of all handlers: limits, keys, faults, then the vendor's wire."""
+
+    def __init__(self, vendors: Sequence[_Vendor], faults: Faults) -> None:
         self.faults = faults
         self.closing = threading.Event()
         self.requests = 0
-        self._alpaca, self._binance = alpaca, binance
-        self._alpaca_limit = MinuteLimit(faults.limit, monotonic)
-        self._binance_limit = MinuteLimit(faults.weight, monotonic)
+        self._vendors = vendors
         self._lock = threading.Lock()
-        self._issued: OrderedDict[str, Reply] = OrderedDict()
 
-    def serve(
-        self, target: str, headers: Mapping[str, str], now: float
-    ) -> tuple[Reply, str | None]:
+    def serve(self, request: Request, now: float) -> tuple[Reply, str | None]:
         """The reply to a request, and the fault with which it is to be sent."""
-        url = urlsplit(target)
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
         with self._lock:
             self.requests += 1
-            try:
-                if url.path in self._alpaca.paths():
-                    return self._serve_alpaca(target, url.path, query, headers, now)
-                if url.path in self._binance.paths():
-                    return self._serve_binance(target, url.path, query)
-            except Refusal as refused:
-                return refused.reply, None
+            for vendor in self._vendors:
+                if vendor.wire.owns(request.path):
+                    return self._serve(vendor, request, now)
         return json_reply({"message": "endpoint not found."}, 404), None
 
-    def _serve_alpaca(
-        self, target: str, path: str, query: Query, headers: Mapping[str, str], now: float
-    ) -> tuple[Reply, str | None]:
-        allowed = self._alpaca_limit.take(1)
-        limits = self._alpaca_limit.headers(now, self.faults.retry_after if not allowed else None)
-        self._alpaca.check_keys(headers)
-        fault = self.faults.draw(target)
-        if fault == "429" or not allowed:
-            seconds = self.faults.retry_after if fault == "429" else None
-            limits = self._alpaca_limit.headers(now, seconds)
-            return Reply(429, b'{"message":"too many requests."}', limits), None
-        if fault == "5xx":
-            return json_reply({"message": "internal server error."}, 503), None
-        if fault == "duplicate_page" and query.get("page_token") in self._issued:
-            return self._issued[query["page_token"]], None
-        reply = replace(self._alpaca.answer(path, query, fault), headers=limits)
-        self._remember(reply, query.get("page_token"))
-        return reply, fault
+    def _serve(self, vendor: _Vendor, request: Request, now: float) -> tuple[Reply, str | None]:
+        wire = vendor.wire
+        try:
+            allowed = vendor.minute.take(wire.cost(request))
+            wire.check(request)
+            fault = self.faults.draw(request.target, wire.name)
+            if fault == "429" or not allowed:
+                seconds = (
+                    self.faults.retry_after if fault == "429" else vendor.minute.seconds_left()
+                )
+                return wire.refuse_rate(seconds, wire.limit_headers(now, seconds)), None
+            limits = wire.limit_headers(now, None)
+            if fault == "5xx":
+                return _with(wire.fail(), limits), None
+            return _with(wire.answer(request, fault), limits), fault
+        except Refusal as refused:
+            return refused.reply, None
 
-    def _serve_binance(self, target: str, path: str, query: Query) -> tuple[Reply, str | None]:
-        allowed = self._binance_limit.take(self._binance.weight(path))
-        used = {"X-MBX-USED-WEIGHT-1M": str(self._binance_limit.used)}
-        fault = self.faults.draw(target)
-        if fault == "429" or not allowed:
-            return self._binance_too_fast(used, fault), None
-        if fault == "451":
-            return Reply(451, orjson.dumps({"code": 0, "msg": _RESTRICTED}), used), None
-        if fault == "5xx":
-            return Reply(502, b'{"code":-1001,"msg":"Internal error."}', used), None
-        if fault == "duplicate_page" and query.get("symbol") in self._issued:
-            return self._issued[query["symbol"]], None
-        reply = replace(self._binance.answer(path, query, fault), headers=used)
-        if path == "/api/v3/klines":
-            self._keep(query["symbol"], reply)
-        return reply, fault
 
-    def _binance_too_fast(self, used: Mapping[str, str], fault: str | None) -> Reply:
-        wait = self.faults.retry_after if fault else self._binance_limit.seconds_left()
-        if self._binance_limit.violations > 3:
-            text = "Way too much request weight used; IP banned until 1772500000000."
-            status, wait = 418, 120
-        else:
-            text = (
-                "Too much request weight used; current limit is 6000 request weight per 1 MINUTE."
-            )
-            status = 429
-        body = orjson.dumps({"code": -1003, "msg": text})
-        return Reply(status, body, {**used, "Retry-After": str(wait)})
-
-    def _remember(self, reply: Reply, token: str | None) -> None:
-        """Keeps a page under the token it hands out, to be able to send it twice."""
-        if "duplicate_page" in self.faults.rates and b'"next_page_token":"' in reply.body:
-            following = reply.body.rsplit(b'"next_page_token":"', 1)[1].split(b'"')[0].decode()
-            if following != token:
-                self._keep(following, reply)
-
-    def _keep(self, name: str, reply: Reply) -> None:
-        self._issued[name] = reply
-        while len(self._issued) > _REMEMBERED_PAGES:
-            self._issued.popitem(last=False)
+def _with(reply: Reply, headers: Mapping[str, str]) -> Reply:
+    return replace(reply, headers={**headers, **reply.headers})
 
 
 class _Server(ThreadingHTTPServer):
@@ -223,9 +191,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Serves one request, with the fault that was drawn for it."""
+        self._serve()
+
+    def do_POST(self) -> None:
+        """The same, with a body."""
+        self._serve()
+
+    def _serve(self) -> None:
         desk = self.server.desk
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        reply, fault = desk.serve(self.path, headers, time.time())
+        reply, fault = desk.serve(self._request(), time.time())
         if fault == "timeout":
             desk.closing.wait(desk.faults.hang)
             self.close_connection = True
@@ -234,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "malformed":
             body, encoding = reply.body[:-1] + b",]", None
         self.send_response(reply.status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(body)))
         if encoding:
             self.send_header("Content-Encoding", encoding)
@@ -246,6 +220,17 @@ class _Handler(BaseHTTPRequestHandler):
             body = body[: len(body) // 2]
         self.wfile.write(body)
         self.wfile.flush()
+
+    def _request(self) -> Request:
+        url = urlsplit(self.path)
+        return Request(
+            method=self.command,
+            target=self.path,
+            path=url.path,
+            query=dict(parse_qsl(url.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
+        )
 
     def _encoded(self, reply: Reply) -> tuple[bytes, str | None]:
         wanted = "gzip" in self.headers.get("Accept-Encoding", "")

@@ -1,19 +1,22 @@
-"""Alpaca: daily bars, corporate actions, assets, calendar (data v2/v1, trading v2)."""
+"""Alpaca: daily and minute bars, corporate actions, assets, calendar (data v2/v1, trading v2)."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME
+from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, VendorClient
 from ingest.payloads import Page, read_json, table_of
-from trademl.errors import Rejected, SchemaDrift, Unavailable
+from trademl.clock import iso
+from trademl.errors import NotEntitled, Rejected, SchemaDrift, Unavailable, VendorError
 
 PUBLICATION_LAG = timedelta(minutes=16)
 """SIP data younger than 15 minutes is refused on the free plan."""
@@ -22,9 +25,15 @@ BARS_PER_PAGE = 10_000
 ACTIONS_PER_PAGE = 1_000
 _REPEATS_ALLOWED = 3
 
-BARS, ACTIONS = ENDPOINTS["alpaca/bars_1d"], ENDPOINTS["alpaca/corporate_actions"]
+MINUTE_LAG = timedelta(hours=4) + PUBLICATION_LAG
+"""Minute bars go on until 20:00 in New York, four hours after the close."""
+
+BARS, MINUTES = ENDPOINTS["alpaca/bars_1d"], ENDPOINTS["alpaca/bars_1m"]
+ACTIONS = ENDPOINTS["alpaca/corporate_actions"]
 ASSETS, CALENDAR = ENDPOINTS["alpaca/assets"], ENDPOINTS["alpaca/calendar"]
 
+_NEW_YORK = ZoneInfo("America/New_York")
+_EVENING = time(20)
 _SYMBOL = re.compile(r"[A-Z0-9]+([./-][A-Z0-9]+)*")
 _INVALID = re.compile(r"invalid symbol: ([^\s,;]+)")
 
@@ -58,8 +67,8 @@ class _ActionPage(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """The rows of one body and the token of the next."""
+class Part:
+    """The rows of one body and the token of the next, none at the end."""
 
     rows: pa.Table
     token: str | None
@@ -76,6 +85,11 @@ def headers(key_id: str, secret_key: str) -> dict[str, str]:
     return {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret_key}
 
 
+def judge(status: int, said: str) -> type[VendorError] | None:
+    """403 means wrong keys, or data that the subscription does not cover."""
+    return NotEntitled if status == 403 and "subscription" in said else None
+
+
 def is_symbol(text: str) -> bool:
     """Whether the vendor would accept a text as a symbol; one it refuses spoils a whole call."""
     return _SYMBOL.fullmatch(text) is not None
@@ -90,10 +104,29 @@ def bars(client: VendorClient, symbols: Sequence[str], start: date, end: date) -
         start: First session date.
         end: Last session date, inclusive.
     """
+    # A bar is stamped with New York's midnight, 04:00 or 05:00 UTC: these bounds hold it in every
+    # season, and noon lies before the 15 minutes that the free plan must not ask for.
+    window = {"timeframe": "1Day", "start": f"{start}T00:00:00Z", "end": f"{end}T12:00:00Z"}
+    yield from _bars(client, symbols, window, BARS)
+
+
+def minutes(client: VendorClient, symbols: Sequence[str], start: date, end: date) -> Iterator[Page]:
+    """Raw minute bars from New York's midnight of the first day to 20:00 of the last one.
+
+    A minute without an eligible trade has no bar. Arguments are those of ``bars``.
+    """
+    first, last = _new_york(start, time()), _new_york(end, _EVENING)
+    yield from _bars(client, symbols, {"timeframe": "1Min", "start": first, "end": last}, MINUTES)
+
+
+def _bars(
+    client: VendorClient, symbols: Sequence[str], window: Mapping[str, str], endpoint: Endpoint
+) -> Iterator[Page]:
     wanted = [symbol for symbol in symbols if is_symbol(symbol)]
+    read = partial(read_bars, endpoint=endpoint)
     while wanted:
         try:
-            yield from _paged(client, "/v2/stocks/bars", _bar_params(wanted, start, end), read_bars)
+            yield from paged(client, "/v2/stocks/bars", _bar_params(wanted, window), read)
             return
         except Rejected as error:
             refused = _INVALID.search(str(error))
@@ -108,7 +141,7 @@ def corporate_actions(
     """Corporate actions whose process date lies in the window; all symbols when none is given."""
     params: dict[str, str | int] = {"symbols": ",".join(symbols)} if symbols else {}
     params |= {"start": start.isoformat(), "end": end.isoformat(), "limit": ACTIONS_PER_PAGE}
-    yield from _paged(client, "/v1/corporate-actions", params, read_actions)
+    yield from paged(client, "/v1/corporate-actions", params, read_actions)
 
 
 def assets(client: VendorClient) -> Iterator[Page]:
@@ -126,8 +159,12 @@ def calendar(client: VendorClient, start: date, end: date) -> Iterator[Page]:
     yield _page(answer, table_of(CALENDAR, answer.value))
 
 
-def read_bars(body: bytes) -> _Part:
+def read_bars(body: bytes, endpoint: Endpoint = BARS) -> Part:
     """The rows of a bars body.
+
+    Args:
+        body: As received.
+        endpoint: Where they land; all lengths of bars have the same columns.
 
     Raises:
         Unavailable: The body is malformed.
@@ -136,13 +173,13 @@ def read_bars(body: bytes) -> _Part:
     try:
         page = _BAR_PAGE.decode(body)
     except msgspec.DecodeError:
-        return _read_unusual_bars(body)
+        return _read_unusual_bars(body, endpoint)
     by_symbol = page.bars or {}
     flat = [bar for bars_of_one in by_symbol.values() for bar in bars_of_one]
     counts = [len(bars_of_one) for bars_of_one in by_symbol.values()]
     codes = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    times = _times([bar.t for bar in flat])
-    return _Part(
+    times = _times([bar.t for bar in flat], endpoint)
+    return Part(
         pa.table(
             [
                 pa.DictionaryArray.from_arrays(codes, pa.array(list(by_symbol), pa.string())),
@@ -157,13 +194,13 @@ def read_bars(body: bytes) -> _Part:
                 pa.nulls(len(flat), pa.string()),
                 times,
             ],
-            names=[*BARS.columns.names, "extra", "vendor_ts"],
+            names=[*endpoint.columns.names, "extra", "vendor_ts"],
         ),
         page.next_page_token,
     )
 
 
-def read_actions(body: bytes) -> _Part:
+def read_actions(body: bytes) -> Part:
     """The rows of a corporate actions body, one per action, its group as ``action_type``.
 
     Raises:
@@ -173,37 +210,38 @@ def read_actions(body: bytes) -> _Part:
     page = read_json(_ACTION_PAGE.decode, body, ACTIONS.path)
     groups = page.corporate_actions.items()
     records = [{"action_type": group, **action} for group, rows in groups for action in rows]
-    return _Part(table_of(ACTIONS, records), page.next_page_token)
+    return Part(table_of(ACTIONS, records), page.next_page_token)
 
 
-def _read_unusual_bars(body: bytes) -> _Part:
+def _read_unusual_bars(body: bytes, endpoint: Endpoint) -> Part:
     """The slow way for bars with fields that are new, missing or of another type."""
-    page = read_json(_LOOSE_BAR_PAGE.decode, body, BARS.path)
+    page = read_json(_LOOSE_BAR_PAGE.decode, body, endpoint.path)
     by_symbol = (page.bars or {}).items()
     records = [{**bar, "symbol": symbol} for symbol, rows in by_symbol for bar in rows]
-    rows = table_of(BARS, records, _times([record.get("t") for record in records]))
-    return _Part(rows, page.next_page_token)
+    times = _times([record.get("t") for record in records], endpoint)
+    rows = table_of(endpoint, records, times)
+    return Part(rows, page.next_page_token)
 
 
-def _times(texts: list[Any]) -> pa.Array:
+def _times(texts: Sequence[Any], endpoint: Endpoint) -> pa.Array:
     try:
         return pa.array(texts, pa.string()).cast(UTC_TIME)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaDrift(f"{BARS.path} sent a time that is no UTC time: {error}") from error
+        raise SchemaDrift(f"{endpoint.path} sent a time that is no UTC time: {error}") from error
 
 
 def _records(body: bytes, where: str) -> list[dict[str, Any]]:
     return read_json(_RECORDS.decode, body, where)
 
 
-def _bar_params(symbols: Sequence[str], start: date, end: date) -> dict[str, str | int]:
+def _new_york(day: date, moment: time) -> str:
+    return iso(datetime.combine(day, moment, _NEW_YORK).astimezone(UTC))
+
+
+def _bar_params(symbols: Sequence[str], window: Mapping[str, str]) -> dict[str, str | int]:
     return {
         "symbols": ",".join(symbols),
-        "timeframe": "1Day",
-        # A bar is stamped with New York's midnight, 04:00 or 05:00 UTC: these bounds hold it in
-        # every season, and noon lies before the 15 minutes that the free plan must not ask for.
-        "start": f"{start}T00:00:00Z",
-        "end": f"{end}T12:00:00Z",
+        **window,
         "limit": BARS_PER_PAGE,
         "adjustment": "raw",
         "feed": "sip",
@@ -212,11 +250,11 @@ def _bar_params(symbols: Sequence[str], start: date, end: date) -> dict[str, str
     }
 
 
-def _paged(
+def paged(
     client: VendorClient,
     path: str,
     params: Mapping[str, str | int],
-    read: Callable[[bytes], _Part],
+    read: Callable[[bytes], Part],
 ) -> Iterator[Page]:
     """Follows tokens to the null one; a short page means nothing.
 

@@ -32,7 +32,7 @@ AWAY = (date(2021, 10, 4), date(2021, 10, 25))
 LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
 """Longer than any look-back that is counted in calendar days."""
 BUILD_SECONDS = 900
-NO_TESTS = ("--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+NO_TESTS = ("--exclude-resource-type", "test")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,23 +6,32 @@ from importlib import import_module
 
 import click
 
-from trademl.errors import TradeMLError
+from trademl.errors import DataError, TradeMLError
 from trademl.log import log_to
 from trademl.settings import Settings
 
 COMMANDS = {
     "alpha": "trademl.cli.alpha:alpha_command",
+    "audit": "trademl.cli.node:audit_group",
+    "backfill": "trademl.cli.node:backfill_group",
     "build": "trademl.cli.build:build_command",
+    "config": "trademl.cli.config:config_group",
     "demo": "trademl.cli.demo:demo_command",
+    "discover": "trademl.cli.discover:discover_command",
     "ingest": "trademl.cli.ingest:ingest_group",
     "market": "trademl.cli.market:market_group",
+    "node": "trademl.cli.node:node_group",
+    "repair": "trademl.cli.node:repair_command",
     "replay": "trademl.cli.ingest:replay_command",
+    "setup": "trademl.cli.setup:setup_group",
     "shell": "trademl.cli.versions:shell_command",
     "stage": "trademl.cli.stage:stage_group",
     "train": "trademl.cli.train:train_command",
     "validate": "trademl.cli.validate:validate_command",
     "versions": "trademl.cli.versions:versions_command",
 }
+UNLOGGED = ("config", "setup")
+"""Commands that write no log into a data directory: one only looks, one chooses the directory."""
 
 
 class LazyGroup(click.Group):
@@ -50,9 +59,11 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(package_name="trademl")
-def cli(debug: bool) -> None:  # noqa: ARG001 - main() reads --debug, so that it holds for errors of any command
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - main() reads --debug, so that it holds for errors of any command
     """TradeML: point-in-time data, gated models, offline portfolios."""
-    log_to(Settings().data)
+    if ctx.invoked_subcommand not in UNLOGGED:
+        log_to(Settings().data)
 
 
 def main() -> None:
@@ -75,6 +86,12 @@ def main() -> None:
             raise
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        sys.exit(DataError.exit_code)
     except Exception as error:  # the last line of defence: still one line, unless asked for more
         if debug:
             raise

@@ -1,19 +1,25 @@
 """``trademl build``: the nightly dbt build, with a lock, a clock and one line per failure."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
-from filelock import FileLock
 
 from trademl import lake
 from trademl.clock import iso, parse_clock
 from trademl.errors import DataError, GateFailed
 from trademl.settings import Settings
+
+# Of what dbt said, so much is repeated: room for two long paths.
+SAID_CHARS = 1000
 
 
 @click.command("build")
@@ -49,8 +55,8 @@ def build(data_dir: Path, clock: datetime, *, full_refresh: bool = False) -> lak
     log_dir = data_dir / "logs"
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / "build.lock"):
-            done = _run_dbt(data_dir, log_dir, clock, full_refresh)
+        with _build_lock(data_dir) as lock:
+            done = _run_dbt(data_dir, log_dir, clock, full_refresh, lock)
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written: {error.strerror}") from error
     if done.returncode:
@@ -58,8 +64,19 @@ def build(data_dir: Path, clock: datetime, *, full_refresh: bool = False) -> lak
     return lake.find_version(data_dir)
 
 
+@contextmanager
+def _build_lock(data_dir: Path) -> Iterator[int]:
+    """Waits for a build that is running, and gives the lock's file descriptor.
+
+    dbt inherits it: when this process is killed, the lock stays until dbt has ended too.
+    """
+    with (data_dir / "build.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
 def _run_dbt(
-    data_dir: Path, log_dir: Path, clock: datetime, full_refresh: bool
+    data_dir: Path, log_dir: Path, clock: datetime, full_refresh: bool, lock: int
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--select", "flow_data"]
     command += ["--target-path", str(log_dir / "dbt"), "--log-path", str(log_dir)]
@@ -69,6 +86,7 @@ def _run_dbt(
         command,
         cwd=lake.PROJECT_ROOT,
         env={**os.environ, "TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)},
+        pass_fds=(lock,),
         capture_output=True,
         text=True,
         check=False,
@@ -78,14 +96,21 @@ def _run_dbt(
 def _failure(done: subprocess.CompletedProcess[str], log_dir: Path) -> DataError:
     """Names the first node that failed and what it said."""
     log = log_dir / "dbt.log"
-    results = log_dir / "dbt" / "run_results.json"
-    if results.exists():
-        for result in json.loads(results.read_text())["results"]:
-            if result["status"] in ("error", "fail"):
-                name = result["unique_id"].split(".")[2]
-                said = " ".join((result["message"] or "").split())[:200]
-                return GateFailed(f"{name}: {said}; nothing was published (see {log})")
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    return DataError(
-        f"dbt could not build: {lines[-1] if lines else done.stderr[-200:]} (see {log})"
-    )
+    for result in _results(log_dir / "dbt" / "run_results.json"):
+        if result["status"] in ("error", "fail"):
+            name = result["unique_id"].split(".")[2]
+            said = " ".join((result["message"] or "").split())[:SAID_CHARS]
+            return GateFailed(f"{name}: {said}; nothing was published (see {log})")
+    lines = [line.strip() for line in (done.stdout or done.stderr).splitlines() if line.strip()]
+    # A full disk shows in the middle of a long traceback.
+    said = next((line for line in lines if "No space left" in line), lines[-1] if lines else "")
+    return DataError(f"dbt could not build: {said[:SAID_CHARS]}; nothing was published (see {log})")
+
+
+def _results(path: Path) -> list[dict[str, Any]]:
+    """What dbt says of every node; nothing where it could not write that down."""
+    try:
+        results: list[dict[str, Any]] = json.loads(path.read_text())["results"]
+    except (OSError, ValueError):
+        return []
+    return results

@@ -18,7 +18,7 @@ def ingest_group() -> None:
 
 
 @ingest_group.command("run")
-@click.option("--vendor", required=True, help="alpaca, binance, file or exchange_calendars.")
+@click.option("--vendor", required=True, help="E.g. alpaca, binance, massive, file.")
 @click.option("--dataset", required=True, help="One of the vendor's datasets, e.g. assets.")
 @click.option("--start", help="First day wanted, YYYY-MM-DD.")
 @click.option("--end", help="Last day wanted, inclusive, YYYY-MM-DD.")
@@ -40,7 +40,7 @@ def ingest_run(
 ) -> None:
     """Land what is missing of a dataset; where nothing is, make no call and no file.
 
-    Keys come from APCA_API_KEY_ID and APCA_API_SECRET_KEY, in the environment or in .env.
+    Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
     settings = Settings()
     if reference_dir is not None:
@@ -72,10 +72,10 @@ def ingest_run(
     help="A market directory, see `trademl market simulate`.",
 )
 @click.option("--port", default=0, show_default=True, help="Port on 127.0.0.1, 0 for a free one.")
-@click.option("--faults", default="", help="E.g. 429:0.05,5xx:0.02,cut:0.01;seed=7")
+@click.option("--faults", default="", help="E.g. 429:0.05,massive/cut:0.01;seed=7")
 @click.option("--clock", help="Serve what was known by then; default: TRADEML_CLOCK, else now.")
 def replay_command(market: Path, port: int, faults: str, clock: str | None) -> None:
-    """Serve a market in Alpaca's and Binance's wire formats until interrupted."""
+    """Serve a market in the vendors' wire formats until interrupted."""
     moment = _clock(clock, Settings())
     try:
         server = ReplayServer(market, moment, faults, port=port)

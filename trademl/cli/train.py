@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from trademl.settings import Settings
+from trademl.errors import ConfigError
+from trademl.settings import Settings, sources
 
 
 @click.command("train")
@@ -20,11 +21,18 @@ def train_command(
     Leaves the artefacts in models/MODEL/<model_id>/ under the data directory and points LATEST at
     them; the same data, profile and code give the same model, and are not trained twice.
     """
+    settings = Settings()
+    if not settings.training_enabled:
+        layer = sources()["training_enabled"]
+        raise ConfigError(
+            f"training is disabled: training_enabled is false ({layer}); train in another "
+            "environment (TRADEML_ENV) or set TRADEML_TRAINING_ENABLED=true"
+        )
     # LightGBM and ibis take a second to import, which `trademl --help` need not wait for.
     from models_ml.report import summary
     from models_ml.training import train_if_ready
 
-    data_dir = data_dir or Settings().data
+    data_dir = data_dir or settings.data
     report = train_if_ready(
         model,
         data_dir=data_dir,

@@ -1,8 +1,9 @@
 """Wilder's average directional index."""
 
+from itertools import accumulate
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
 
 from trademl.errors import DataError
 
@@ -75,11 +76,14 @@ def _adx(high: FloatArray, low: FloatArray, close: FloatArray, period: int) -> F
 
 
 def _smooth(values: FloatArray, period: int) -> FloatArray:
-    """Wilder sum: first the plain sum of ``period`` values, then S - S / period + x."""
+    """Wilder sum: first the plain sum of ``period`` values, then S - S / period + x.
+
+    A plain loop: scipy.signal would filter faster, but takes longer to import than a night's bars.
+    """
     decay = 1.0 - 1.0 / period
     first = float(np.cumsum(values[:period])[-1])
-    smoothed, _ = lfilter([1.0], [1.0, -decay], values[period:], zi=np.array([decay * first]))
-    return np.concatenate([[first], smoothed])
+    steps = accumulate(values[period:].tolist(), lambda s, x: decay * s + x, initial=first)
+    return np.fromiter(steps, np.float64, values.size - period + 1)
 
 
 def _share(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.http import VendorClient
 from ingest.vendors import binance
-from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
+from trademl.errors import NotEntitled, RateLimited, SchemaDrift, Unavailable
 
 DAY = 86_400_000
 MARCH_2 = 1_772_409_600_000
@@ -93,8 +93,8 @@ def test_an_unknown_symbol_gives_no_rows_and_the_next_one_is_asked():
     assert [row["symbol"] for row in rows] == ["BTCUSDT"]
 
 
-def test_another_refusal_is_passed_on():
-    with pytest.raises(Rejected, match="restricted location"):
+def test_a_place_that_is_not_served_is_told_from_a_wrong_request():
+    with pytest.raises(NotEntitled, match="restricted location"):
         ask(Host(httpx.Response(451, json={"code": 0, "msg": "restricted location"})))
 
 

@@ -14,9 +14,29 @@ def test_rates_and_options_are_read():
     assert parse_faults("").rates == {}
 
 
+def test_kinds_and_options_may_be_for_one_vendor():
+    faults = parse_faults("massive/429:1;limit=9;massive/limit=5;finnhub/free=1;weight=7")
+    assert faults.draw("/x", "massive") == "429"
+    assert faults.draw("/x", "alpaca") is None
+    limits = [faults.limit_of(vendor) for vendor in ("massive", "alpaca", "binance")]
+    assert limits == [5, 9, 7]
+    assert [faults.is_free(vendor) for vendor in ("finnhub", "massive")] == [True, False]
+
+
 @pytest.mark.parametrize(
     "spec",
-    ["503:0.1", "cut", "cut:often", "seed:7", "cut=1", "seed=x", "cut:0.6,429:0.6", "cut:-1"],
+    [
+        "503:0.1",
+        "massive/503:0.1",
+        "massive/seed=1",
+        "cut",
+        "cut:often",
+        "seed:7",
+        "cut=1",
+        "seed=x",
+        "cut:0.6,429:0.6",
+        "cut:-1",
+    ],
 )
 def test_what_is_not_understood_is_refused(spec):
     with pytest.raises(ConfigError, match="faults"):

@@ -5,8 +5,8 @@ import msgspec
 import pytest
 import stamina
 
-from ingest.http import Banned, VendorClient, retry_after
-from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
+from ingest.http import Banned, VendorClient, request_hash, retry_after
+from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable
 
 SECRET = "s3cr3t-key-value"
 
@@ -149,6 +149,82 @@ def test_a_refusal_is_not_tried_again_and_shows_no_secret(status):
     assert "symbols=" not in str(caught.value)
 
 
+def test_keys_in_the_query_are_sent_and_kept_nowhere():
+    refused = httpx.Response(403, json={"error": f"no rights for {SECRET}"})
+    host = Host(httpx.Response(200, json={}), refused)
+    transport = httpx.MockTransport(host)
+    with VendorClient(
+        "fmp", "https://host", query_keys={"apikey": SECRET}, transport=transport
+    ) as client:
+        answer = get(client)
+        with pytest.raises(Rejected, match=r"no rights for \*\*\*"):
+            get(client)
+    assert host.requests[0].url.params["apikey"] == SECRET
+    assert answer.source_uri == "https://host/v2/x?symbols=A,B&limit=2"
+    assert answer.request_hash == get_hash("fmp")
+
+
+def get_hash(vendor):
+    return request_hash(vendor, "/v2/x", {"symbols": "A,B", "limit": 2})
+
+
+def test_a_bearer_token_is_not_shown_without_its_word_either():
+    host = Host(httpx.Response(401, json={"error": f"Unknown API Key {SECRET}"}))
+    transport = httpx.MockTransport(host)
+    with (
+        VendorClient(
+            "m", "https://h", headers={"Authorization": f"Bearer {SECRET}"}, transport=transport
+        ) as client,
+        pytest.raises(Rejected, match=r"Unknown API Key \*\*\*"),
+    ):
+        get(client)
+
+
+def test_a_refusal_found_in_a_body_does_not_show_the_key():
+    def decode(body):
+        raise Rejected(f"refused: {body.decode()}")
+
+    host = Host(httpx.Response(200, content=f"bad key {SECRET}".encode()))
+    with client_of(host) as client, pytest.raises(Rejected, match=r"bad key \*\*\*$"):
+        client.get("/v2/x", {}, decode)
+
+
+def test_an_address_that_the_vendor_gives_is_asked_as_it_is():
+    host = Host(httpx.Response(200, json={}))
+    with client_of(host) as client:
+        first = get(client)
+        second = client.get(
+            "/v2/x",
+            {"symbols": "A,B", "limit": 2},
+            msgspec.json.decode,
+            following="/v2/y?cursor=a%3D",
+        )
+    assert str(host.requests[1].url) == "https://host/v2/y?cursor=a%3D"
+    assert (second.source_uri, second.request_hash) == (first.source_uri, first.request_hash)
+
+
+def test_a_vendor_may_mean_something_else_by_a_status():
+    def judge(status, said):
+        return NotEntitled if status == 403 and "upgrade" in said else None
+
+    host = Host(httpx.Response(403, json={"message": "please upgrade"}), httpx.Response(403))
+    with client_of(host, judge=judge) as client:
+        with pytest.raises(NotEntitled, match="the plan or the place"):
+            get(client)
+        with pytest.raises(Rejected):
+            get(client)
+        assert client.calls == 2
+
+
+def test_without_a_hint_the_vendors_own_window_is_waited(monkeypatch):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    host = Host(too_fast(), httpx.Response(200, json={}))
+    with stamina.set_testing(False), client_of(host, window=60.0) as client:
+        get(client)
+    assert waits == [60.0]
+
+
 def test_drift_is_not_tried_again():
     def decode(body):
         raise SchemaDrift("new shape")
@@ -188,3 +264,30 @@ def test_urls_with_queries_are_not_logged(caplog):
     with client_of(Host(httpx.Response(200, json={}))) as client:
         get(client)
     assert "symbols=" not in caplog.text
+
+
+def test_a_question_by_post_has_the_identity_of_its_body_without_its_page():
+    host = Host(httpx.Response(503), httpx.Response(200, json={}))
+    body = {"columns": ["close"]}
+    with client_of(host) as client:
+        first = client.post("/scan", body, msgspec.json.decode, {"range": [0, 1]})
+        second = client.post("/scan", body, msgspec.json.decode, {"range": [1, 2]})
+        other = client.post("/scan", {"columns": ["open"]}, msgspec.json.decode)
+    assert [request.method for request in host.requests] == ["POST"] * 4
+    assert [msgspec.json.decode(request.content) for request in host.requests[:2]] == [
+        {"columns": ["close"], "range": [0, 1]}
+    ] * 2
+    assert first.request_hash == second.request_hash != other.request_hash
+    assert first.source_uri == "https://host/scan"
+
+
+def test_keys_go_with_a_post_and_are_not_shown():
+    host = Host(httpx.Response(400, json={"error": f"no {SECRET} and no other-key"}))
+    transport = httpx.MockTransport(host)
+    options = {"headers": {"X-Key": SECRET}, "query_keys": {"token": "other-key"}}
+    client = VendorClient("v", "https://host", transport=transport, **options)
+    with client, pytest.raises(Rejected) as caught:
+        client.post("/scan", {}, msgspec.json.decode)
+    assert host.requests[0].headers["x-key"] == SECRET
+    assert host.requests[0].url.params["token"] == "other-key"
+    assert "no *** and no ***" in str(caught.value)

@@ -89,3 +89,13 @@ def test_what_is_asked_closes_the_gap_to_the_end(spans, end):
         assert covered[-1][1] >= end
     elif covered:
         assert start <= covered[-1][1] < end
+
+
+def test_a_window_in_which_one_symbol_is_too_much_is_cut_without_holes(monkeypatch):
+    monkeypatch.setattr(plan, "ROWS_PER_FETCH", 10 * 960)
+    start = date(2020, 1, 1)
+    found = asks(["A", "B"], lambda symbol: start, END, rows_per_session=960)
+    assert {ask.symbols for ask in found if ask.end < END} == {("A",), ("B",)}
+    spans = [(ask.start, ask.end) for ask in found if "A" in ask.symbols]
+    assert merged(spans) == [(start, END)]
+    assert sum((last - first).days + 1 for first, last in spans) == (END - start).days + 1

@@ -1,0 +1,105 @@
+"""The tables of ``control/node.sqlite``.
+
+Times are ISO 8601 UTC text of one width, dates ISO text; windows are half-open. A task without a
+symbol has the symbol ``''``, because a unique constraint takes two NULLs for different; the view
+``backfill_tasks`` shows it as NULL. ``backfill_queue`` and ``pipeline_runs`` have the columns of
+the specification (S4 2.8); what only leases and budgets need stands in tables of their own.
+"""
+
+SCHEMA_VERSION = 1
+
+SCHEMA = (
+    """
+    create table backfill_queue (
+        id integer primary key autoincrement,
+        dataset text not null check (dataset <> ''),
+        symbol text not null default '',
+        start_date text not null,
+        end_date text not null check (end_date > start_date),
+        kind text not null check (kind in ('BOOTSTRAP', 'GAP', 'FORWARD', 'QC_PROBE')),
+        priority integer not null check (priority >= 0),
+        status text not null default 'PENDING'
+            check (status in ('PENDING', 'LEASED', 'DONE', 'FAILED')),
+        attempts integer not null default 0 check (attempts >= 0),
+        lease_owner text,
+        lease_expires_at text,
+        next_not_before text,
+        last_error text,
+        created_at text not null,
+        updated_at text not null,
+        unique (dataset, symbol, start_date, end_date, kind),
+        check ((status = 'LEASED') = (lease_owner is not null)),
+        check ((status = 'LEASED') = (lease_expires_at is not null))
+    )
+    """,
+    "create index idx_backfill_queue_status on backfill_queue (status, priority, created_at)",
+    # With one lane of a million tasks whose vendor has no capacity, the index above would have
+    # every lease read all of them; this one finds the head of each dataset and kind at once.
+    """
+    create index idx_backfill_queue_group
+    on backfill_queue (status, dataset, kind, priority, created_at)
+    """,
+    """
+    create view backfill_tasks as
+    select
+        id, dataset, nullif(symbol, '') as symbol, start_date, end_date, kind, priority, status,
+        attempts, lease_owner, lease_expires_at, next_not_before, last_error, created_at, updated_at
+    from backfill_queue
+    """,
+    # A lease's id is never used twice: it tells the holder from whoever held the task before.
+    """
+    create table leases (
+        id integer primary key autoincrement,
+        task_id integer not null unique references backfill_queue (id) on delete cascade,
+        vendor text not null
+    )
+    """,
+    "create index idx_leases_vendor on leases (vendor)",
+    """
+    create table cooldowns (
+        vendor text not null,
+        dataset text not null,
+        symbol text not null default '',
+        ends_at text not null,
+        primary key (vendor, dataset, symbol)
+    ) without rowid
+    """,
+    """
+    create table vendor_buckets (
+        vendor text primary key,
+        tokens real not null check (tokens >= 0),
+        refilled_at text not null,
+        frozen_until text
+    ) without rowid
+    """,
+    """
+    create table vendor_days (
+        vendor text not null,
+        dataset text not null,
+        day text not null,
+        spent integer not null check (spent >= 0),
+        primary key (vendor, day, dataset)
+    ) without rowid
+    """,
+    """
+    create table pipeline_runs (
+        id text primary key,
+        pipeline_name text not null check (pipeline_name <> ''),
+        params_json text not null check (json_valid(params_json)),
+        status text not null check (status in ('RUNNING', 'FAILED', 'SUCCEEDED', 'CANCELLED')),
+        started_at text not null,
+        finished_at text,
+        metrics_json text check (metrics_json is null or json_valid(metrics_json)),
+        artifact_uri text,
+        check ((status = 'RUNNING') = (finished_at is null))
+    )
+    """,
+    """
+    create table node_clock (
+        only integer primary key check (only = 1),
+        boot text not null,
+        started_at text not null
+    )
+    """,
+    f"pragma user_version = {SCHEMA_VERSION}",
+)

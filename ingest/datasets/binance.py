@@ -1,0 +1,48 @@
+"""Binance's datasets."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, timedelta
+from pathlib import Path
+
+from ingest.bars import BarSource
+from ingest.bookmarks import Span
+from ingest.datasets.common import OVERLAP, bar_datasets, newest_rows, reference_datasets
+from ingest.http import VendorClient
+from ingest.jobs import Job
+from ingest.payloads import Page
+from ingest.references import ReferenceSource
+from ingest.vendors import binance
+
+CRYPTO_HISTORY = date(2010, 1, 1)
+
+
+def _binance(job: Job) -> VendorClient:
+    return job.make_client("binance", job.base_url or job.settings.binance_url)
+
+
+def _listed_crypto(data_dir: Path) -> list[str]:
+    """Pairs quoted in USDT: the lake counts their quote volume as dollars."""
+    rows = newest_rows(data_dir, binance.EXCHANGE_INFO, "crypto_filters", ["symbol", "quote_asset"])
+    return [row["symbol"] for row in rows if row["quote_asset"] == "USDT"]
+
+
+def _binance_filters(job: Job, _window: Span) -> Iterator[Page]:
+    with _binance(job) as client:
+        yield from binance.exchange_info(client)
+
+
+_CRYPTO_BARS = BarSource(
+    endpoint=binance.KLINES,
+    dataset="crypto_bars_1d",
+    history=CRYPTO_HISTORY,
+    last_complete=binance.last_full_day,
+    step_back=lambda day: day - timedelta(days=OVERLAP - 1),
+    session_of=lambda moment: moment.astimezone(UTC).date(),
+    listed=_listed_crypto,
+    connect=_binance,
+    pages=binance.klines,
+)
+
+DATASETS = bar_datasets(_CRYPTO_BARS) | reference_datasets(
+    ReferenceSource(binance.EXCHANGE_INFO, "crypto_filters", None, _binance_filters)
+)

@@ -1,0 +1,19 @@
+"""The datasets of the exchange_calendars package."""
+
+from collections.abc import Iterator
+
+from ingest.bookmarks import Span
+from ingest.datasets.common import calendar_window, reference_datasets
+from ingest.jobs import Job
+from ingest.payloads import Page
+from ingest.references import ReferenceSource
+from ingest.vendors import exchange_calendars
+
+
+def _sessions(_job: Job, window: Span) -> Iterator[Page]:
+    return exchange_calendars.session_pages(*window)
+
+
+DATASETS = reference_datasets(
+    ReferenceSource(exchange_calendars.SESSIONS, "sessions", calendar_window, _sessions)
+)

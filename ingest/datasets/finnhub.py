@@ -1,0 +1,76 @@
+"""Finnhub's datasets."""
+
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+
+from ingest.bars import BarSource
+from ingest.bookmarks import Envelope, Span
+from ingest.datasets.common import (
+    EQUITY_HISTORY,
+    OVERLAP,
+    bar_datasets,
+    named_symbols,
+    reference_datasets,
+)
+from ingest.http import VendorClient
+from ingest.jobs import Job
+from ingest.payloads import Page
+from ingest.references import ReferenceSource
+from ingest.vendors import exchange_calendars, finnhub
+from trademl.errors import ConfigError
+
+_MONTH_BACK, _QUARTER_AHEAD = timedelta(days=30), timedelta(days=90)
+
+
+def _connect(job: Job) -> VendorClient:
+    key = job.settings.finnhub_api_key.get_secret_value()
+    if not key:
+        raise ConfigError("finnhub needs a key: set FINNHUB_API_KEY")
+    return job.make_client(
+        "finnhub",
+        job.base_url or job.settings.finnhub_url,
+        headers=finnhub.headers(key),
+        judge=finnhub.judge,
+        window=finnhub.WINDOW,
+    )
+
+
+def _listed(_data_dir: Path) -> list[str]:
+    raise ConfigError("finnhub is asked by symbol: name some with --symbols")
+
+
+def _options(job: Job, _window: Span) -> Iterator[Page]:
+    with _connect(job) as client:
+        yield from finnhub.option_chain(client, named_symbols(job, "options_chain"))
+
+
+def _earnings(job: Job, window: Span) -> Iterator[Page]:
+    with _connect(job) as client:
+        yield from finnhub.earnings(client, job.symbols or (), *window)
+
+
+def _earnings_window(job: Job, _before: list[Envelope]) -> Span:
+    """The free plan has about a month of the past; what is ahead changes every day."""
+    today = job.clock.date()
+    return job.start or today - _MONTH_BACK, job.end or today + _QUARTER_AHEAD
+
+
+_CANDLES = BarSource(
+    endpoint=finnhub.CANDLES,
+    dataset="equities_bars_1d",
+    history=EQUITY_HISTORY,
+    last_complete=lambda clock: exchange_calendars.last_completed(clock, finnhub.PUBLICATION_LAG),
+    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    session_of=lambda moment: moment.astimezone(UTC).date(),
+    listed=_listed,
+    connect=_connect,
+    pages=finnhub.candles,
+)
+
+DATASETS = bar_datasets(_CANDLES) | reference_datasets(
+    ReferenceSource(finnhub.CHAIN, "options_chain", None, _options, by_symbol=True),
+    ReferenceSource(
+        finnhub.EARNINGS, "earnings_calendar", _earnings_window, _earnings, by_symbol=True
+    ),
+)

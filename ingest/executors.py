@@ -1,0 +1,223 @@
+"""One executor per vendor, so that a slow or frozen vendor delays no other (S4 2.5)."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
+
+import structlog
+
+from ingest.http import Exhausted
+from ingest.jobs import IngestReport
+from ingest.meter import Allowance, Meter, Withheld
+from ingest.node_context import Node
+from ingest.queue import LeaseLost, Queue
+from ingest.tasks import KINDS, Kind, Lease
+from ingest.work import fill, usable_vendors
+from trademl.errors import NotEntitled, RateLimited, StaleData, TradeMLError, Unavailable
+
+IDLE_SECONDS = 5.0
+CYCLE_SIZE = 100
+"""Leases until FORWARD comes first again."""
+
+log = structlog.get_logger()
+
+Filled = Callable[[Lease, IngestReport], None]
+"""Hears of every task that was filled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What executors are to do.
+
+    Attributes:
+        kinds: Which kinds of work.
+        is_done_when_idle: Whether they end when nothing may run any more.
+        allowance: What the run may spend.
+        filled: Hears of every task that was filled, in the executor's thread.
+        ended: Ends all executors when it is set.
+    """
+
+    kinds: Collection[Kind] = KINDS
+    is_done_when_idle: bool = True
+    allowance: Allowance = field(default_factory=Allowance)
+    filled: Filled | None = None
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def is_over(self, node: Node, vendor: str) -> bool:
+        """Whether an executor of the vendor takes no further task."""
+        return self.ended.is_set() or node.is_stopping() or self.allowance.is_spent(vendor)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of tasks, by vendor and outcome; shared by all executors."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    rows: int = 0
+    calls: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, vendor: str, outcome: str, rows: int = 0, calls: int = 0) -> None:
+        """Counts one lease."""
+        with self._lock:
+            self.outcomes[vendor, outcome] += 1
+            self.rows += rows
+            self.calls += calls
+
+    def of(self, outcome: str) -> int:
+        """Leases that ended so."""
+        return sum(count for (_, ended), count in self.outcomes.items() if ended == outcome)
+
+
+def work_all(node: Node, order: Order, tally: Tally | None = None) -> Tally:
+    """Works the queue with as many threads per vendor as may be in flight at it.
+
+    Args:
+        node: The node.
+        order: What to do; ends when the node is told to stop, or when nothing may run.
+        tally: Counts on; none begins at zero.
+
+    Raises:
+        Exception: What is no error of vendor, data or settings ends all executors.
+    """
+    tally = tally or Tally()
+    slots = [
+        vendor
+        for vendor in usable_vendors(node.registry, node.settings)
+        for _ in range(node.limits.inflight(vendor))
+    ]
+    if not slots:
+        return tally
+    with ThreadPoolExecutor(len(slots), thread_name_prefix="vendor") as pool:
+        running = [pool.submit(work_vendor, node, vendor, order, tally) for vendor in slots]
+        try:
+            for done in wait(running, return_when=FIRST_EXCEPTION).done:
+                done.result()
+        finally:
+            order.ended.set()
+    return tally
+
+
+def work_vendor(node: Node, vendor: str, order: Order, tally: Tally) -> None:
+    """One thread's work at one vendor."""
+    idle = 0
+    with node.queue() as queue:
+        while not order.is_over(node, vendor):
+            if _cycle(node, queue, vendor, order, tally):
+                idle = 0
+                continue
+            pause = _pause(node, queue, vendor, order)
+            # A token may have come between the look at the queue and the one at the budget.
+            idle += pause is None
+            if idle == 2:
+                return
+            node.wait(pause or 0.0)
+
+
+def _cycle(node: Node, queue: Queue, vendor: str, order: Order, tally: Tally) -> bool:
+    """The leases of one cycle; whether there was one."""
+    worked = False
+    for lease in queue.cycle(
+        node.owner,
+        node.providers,
+        forward_quota=node.settings.forward_quota,
+        size=CYCLE_SIZE,
+        kinds=order.kinds,
+        vendors=(vendor,),
+    ):
+        worked = True
+        work_lease(node, queue, lease, order, tally)
+        if order.is_over(node, vendor):
+            break
+    return worked
+
+
+def _pause(node: Node, queue: Queue, vendor: str, order: Order) -> float | None:
+    """How long to wait for work; none where there will be none."""
+    if not order.is_done_when_idle:
+        return IDLE_SECONDS
+    limits, state = node.registry.limits(vendor), queue.budget.state(vendor)
+    missing = limits.start - state.tokens
+    if missing <= 0 or state.is_frozen or not queue.has_due(order.kinds):
+        return None
+    return max(missing * 60 / limits.rpm, 0.001)
+
+
+def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tally) -> None:
+    """Fills one task and reports to the queue what came of it."""
+    meter = Meter(node, queue, lease, order.allowance)
+    report = IngestReport()
+    try:
+        try:
+            report = fill(
+                lease.task,
+                lease.vendor,
+                data_dir=node.data_dir,
+                clock=node.now(),
+                settings=node.settings,
+                universe=node.universe(),
+                base_url=node.base_url,
+                make_client=meter.client,
+            )
+            if order.filled is not None:
+                order.filled(lease, report)
+            queue.complete(lease)
+            outcome, error = "done", ""
+        except LeaseLost:
+            raise
+        except TradeMLError as failure:
+            outcome, error = _report(node, queue, lease, failure), str(failure)
+    except LeaseLost as lost:
+        outcome, error = "lost", str(lost)
+    tally.add(lease.vendor, outcome, report.rows, meter.calls)
+    task = lease.task
+    log.info(
+        "task",
+        outcome=outcome,
+        vendor=lease.vendor,
+        dataset=task.dataset,
+        symbol=task.symbol,
+        start=task.start.isoformat(),
+        end=task.end.isoformat(),
+        kind=task.kind,
+        rows=report.rows,
+        calls=meter.calls,
+        error=error,
+    )
+
+
+def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> str:
+    """Tells the queue why a task was not filled; the outcome in one word."""
+    match failure:
+        case Withheld():
+            queue.defer(lease, failure.reason)
+            return "withheld"
+        case Exhausted():
+            queue.budget.freeze(lease.vendor, _until_midnight(node.now()))
+            queue.defer(lease, "budget")
+            return "exhausted"
+        case RateLimited():
+            asked = failure.retry_after or 0.0
+            queue.budget.freeze(lease.vendor, max(asked, node.limits.freeze(lease.vendor)))
+            queue.defer(lease, "no_capacity")
+            return "rate_limited"
+        case NotEntitled():
+            queue.not_entitled(lease, node.providers)
+            return "not_entitled"
+        case StaleData():
+            queue.defer(lease, "late")
+            return "late"
+        case Unavailable():
+            queue.budget.freeze(lease.vendor)
+            queue.fail(lease, str(failure))
+            return "unavailable"
+    queue.fail(lease, str(failure))
+    return "failed"
+
+
+def _until_midnight(now: datetime) -> float:
+    midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+    return (midnight - now).total_seconds()

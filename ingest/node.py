@@ -1,0 +1,244 @@
+"""The always-on data node: four loops on one clock (S4 5.1).
+
+Forward ingest queues what is behind, the planner queues what is missing, executors work the queue,
+maintenance builds the lake and exports it. Each is a plain function of the node; ``run_once`` calls
+them in this order, ``run_node`` when they are due.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from filelock import FileLock, Timeout
+
+from ingest import audit, probes
+from ingest.control import control_path
+from ingest.executors import Order, Tally, work_all
+from ingest.export import export_nightly
+from ingest.forward import LISTINGS, forward
+from ingest.jobs import IngestReport
+from ingest.node_context import Node
+from ingest.pipeline_runs import finish_run, interrupt_runs, pipeline_runs, start_run
+from ingest.run import run_ingest
+from ingest.schedule import is_due, is_due_daily
+from ingest.tasks import Lease
+from trademl import lake
+from trademl.errors import ConfigError, TradeMLError
+
+FORWARD_EVERY = timedelta(minutes=15)
+LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30
+HEAVY_DAYS = 180
+PROBE_EVERY = timedelta(days=7)
+PRUNE_DAYS = 14
+"""Tasks that failed for good are forgotten then, and an audit may queue them again."""
+TICK_SECONDS = 5.0
+
+LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
+_LOCAL = (
+    ("exchange_calendars", "sessions"),
+    ("file", "sectors"),
+    ("file", "index_membership"),
+    ("file", "earnings_dates"),
+)
+"""What is landed from this machine, without a vendor's budget."""
+
+log = structlog.get_logger()
+
+
+@contextmanager
+def alone(node: Node) -> Iterator[None]:
+    """The only node of a data directory; what an earlier one left behind is given back.
+
+    Raises:
+        ConfigError: A node is running already.
+    """
+    path = control_path(node.data_dir)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path.with_name("node.lock"), timeout=0):
+            with node.queue() as queue, node.control() as control:
+                queue.abandon(node.owner)
+                interrupt_runs(control, (LIGHT, HEAVY, MAINTENANCE))
+            yield
+    except Timeout:
+        raise ConfigError(
+            f"a node is at work in {node.data_dir}; it audits and fills gaps by itself, or stop it"
+        ) from None
+
+
+def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
+    """Audits what is published and queues GAP tasks; forgets old failures when it is thorough.
+
+    Args:
+        node: The node.
+        heavy: Whether to look at 180 days, else at 30.
+
+    Returns:
+        What was found; nothing where no version is published yet.
+    """
+    with node.queue() as queue:
+        pruned = queue.prune(PRUNE_DAYS) if heavy else 0
+    if not lake.list_versions(node.data_dir):
+        log.info("plan", skipped="no version is published yet")
+        return ()
+    start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
+    found = audit.audit(node, audit.Scope(start, end))
+    log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
+    return found
+
+
+def work(
+    node: Node, *, is_done_when_idle: bool = True, ended: threading.Event | None = None
+) -> Tally:
+    """Works the queue until nothing may run now, or until the node is told to stop.
+
+    Args:
+        node: The node.
+        is_done_when_idle: Whether it returns when nothing may run now.
+        ended: Ends it when it is set.
+    """
+
+    def filled(lease: Lease, report: IngestReport) -> None:
+        if lease.task.kind == "QC_PROBE":
+            probes.judge(node, lease, report)
+        if lease.task.dataset in LISTINGS:
+            forward(node, LISTINGS[lease.task.dataset])
+
+    ended = ended or threading.Event()
+    order = Order(node.kinds(), is_done_when_idle=is_done_when_idle, filled=filled, ended=ended)
+    return work_all(node, order)
+
+
+def maintain(node: Node) -> Mapping[str, Any]:
+    """Lands local files, builds and publishes the lake, queues probes once a week, exports.
+
+    Returns:
+        What was done, as it is recorded in ``pipeline_runs``.
+
+    Raises:
+        TradeMLError: The build failed; nothing was published or exported.
+    """
+    now = node.now()
+    for vendor, dataset in _LOCAL:
+        run_ingest(vendor, dataset, data_dir=node.data_dir, clock=now, settings=node.settings)
+    version = node.build(node.data_dir, now)
+    zone = ZoneInfo(node.settings.timezone)
+    folder = export_nightly(node.data_dir, now.astimezone(zone).date())
+    queued = probes.queue_probes(node) if _is_probe_due(node) else 0
+    return {
+        "version": version,
+        "export": folder.relative_to(node.data_dir).as_posix(),
+        "probes": queued,
+    }
+
+
+def run_once(node: Node) -> Tally:
+    """One pass: forward, plan, work, maintain.
+
+    Raises:
+        TradeMLError: Maintenance failed; what was landed stays.
+    """
+    with alone(node):
+        forward(node)
+        _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
+        tally = work(node)
+        if not node.is_stopping():
+            _recorded(node, MAINTENANCE, lambda: maintain(node))
+        return tally
+
+
+def run_node(node: Node) -> None:
+    """Runs the loops until the node is told to stop.
+
+    An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
+    """
+    with alone(node):
+        failed: list[BaseException] = []
+        ended = threading.Event()
+
+        def working() -> None:
+            try:
+                work(node, is_done_when_idle=False, ended=ended)
+            except BaseException as error:  # told to the loop below, which ends with it
+                failed.append(error)
+
+        worker = threading.Thread(target=working, name="executors")
+        worker.start()
+        forwarded: datetime | None = None
+        try:
+            while not node.is_stopping() and not failed:
+                forwarded = tick(node, forwarded)
+                node.wait(TICK_SECONDS)
+        finally:
+            ended.set()
+            worker.join()
+        if failed:
+            raise failed[0]
+
+
+def tick(node: Node, forwarded: datetime | None) -> datetime:
+    """Runs what is due; when forward ingest ran last.
+
+    Args:
+        node: The node.
+        forwarded: When forward ingest ran last, none for never.
+    """
+    now = node.now()
+    zone, at = ZoneInfo(node.settings.timezone), node.settings.maintenance_time
+    if forwarded is None or is_due(forwarded, now, FORWARD_EVERY):
+        forwarded = now
+        _guarded("forward", lambda: forward(node))
+    if is_due_daily(last_start(node, HEAVY), now, at, zone):
+        _guarded(
+            "plan", lambda: _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
+        )
+    elif is_due(_last_plan(node), now, LIGHT_EVERY):
+        _guarded("plan", lambda: _recorded(node, LIGHT, lambda: _as_metrics(plan(node))))
+    if not node.is_stopping() and is_due_daily(last_start(node, MAINTENANCE), now, at, zone):
+        _guarded("maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node)))
+    return forwarded
+
+
+def last_start(node: Node, name: str) -> datetime | None:
+    """When a loop ran last, as far as it is recorded."""
+    with node.control() as control:
+        runs = pipeline_runs(control, name, most=1)
+    return runs[0].started_at if runs else None
+
+
+def _last_plan(node: Node) -> datetime | None:
+    starts = [last_start(node, LIGHT), last_start(node, HEAVY)]
+    return max((start for start in starts if start is not None), default=None)
+
+
+def _is_probe_due(node: Node) -> bool:
+    return is_due(last_start(node, probes.SAMPLE), node.now(), PROBE_EVERY)
+
+
+def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) -> None:
+    """Runs something as a row of ``pipeline_runs``."""
+    with node.control() as control:
+        run_id = start_run(control, name, {})
+        try:
+            metrics = action()
+        except TradeMLError as error:
+            finish_run(control, run_id, "FAILED", {"error": str(error)})
+            raise
+        finish_run(control, run_id, "SUCCEEDED", metrics)
+
+
+def _guarded(name: str, action: Callable[[], object]) -> None:
+    """An error of vendors or data does not end the node."""
+    try:
+        action()
+    except TradeMLError as error:
+        log.error("loop", loop=name, error=str(error))
+
+
+def _as_metrics(found: tuple[audit.TableAudit, ...]) -> Mapping[str, Any]:
+    return {"tables": [asdict(one) for one in found]}

@@ -1,0 +1,35 @@
+"""A vendor's limit per second, kept by waiting before each call."""
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Turn(Protocol):
+    """Something to wait for before each call."""
+
+    def wait(self) -> None:
+        """Returns when the next call may be made, or raises where none may be."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """At most one call in so many seconds, over all clients and threads of this process.
+
+    Attributes:
+        seconds: Between the beginnings of two calls.
+    """
+
+    seconds: float
+    _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self) -> None:
+        """Returns when the next call may be made."""
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next)
+            self._next = begin + self.seconds
+        if begin > now:
+            time.sleep(begin - now)

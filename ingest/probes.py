@@ -1,0 +1,180 @@
+"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake (S4 2.4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import duckdb
+import structlog
+
+from ingest import bookmarks
+from ingest.endpoints import ENDPOINTS
+from ingest.jobs import IngestReport
+from ingest.node_context import Node
+from ingest.pipeline_runs import finish_run, start_run
+from ingest.tasks import Lease, Task, Work
+from trademl import lake
+
+SAMPLE, RESULT = "qc_probe_sample", "qc_probe"
+SAMPLE_SIZE = 10
+WINDOW_DAYS = 30
+MOST_RELATIVE_DIFFERENCE = 0.002
+"""Open, high, low and close of two vendors agree within 0.2 % (S4: 0.1 to 0.2 %)."""
+
+# Near events and doubts first, then the most traded: there a wrong bar does the most harm.
+_SAMPLE = """
+    select symbols.symbol, status.dt
+    from quality.partition_status as status
+    inner join curated.equities_ohlcv_adj as bars
+        on status.symbol = bars.security_id and status.dt = bars.session_date
+    inner join reference.symbols as symbols
+        on bars.security_id = symbols.security_id and symbols.asset_class = 'equity'
+        and (symbols.valid_from is null or status.dt >= symbols.valid_from)
+        and (symbols.valid_to is null or status.dt < symbols.valid_to)
+    where status.table_name = 'curated/equities_ohlcv_adj' and status.status = 'GREEN'
+        and status.dt >= $start and status.dt < $end
+    order by
+        exists (
+            select 1 from reference.corp_actions as actions
+            where actions.security_id = bars.security_id
+                and actions.ex_date between status.dt - 5 and status.dt + 5
+        ) desc,
+        exists (
+            select 1 from quality.partition_status as doubts
+            where doubts.table_name = status.table_name and doubts.symbol = status.symbol
+                and doubts.status = 'AMBER' and doubts.dt between status.dt - 10 and status.dt
+        ) desc,
+        bars.close * bars.volume desc, status.dt desc, symbols.symbol
+    limit $most
+"""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class BarColumns:
+    """Where a vendor's daily bars lie, and what they are called there.
+
+    Attributes:
+        endpoint: Their place.
+        symbol: Column of the symbol.
+        day: SQL for the session.
+        prices: Open, high, low and close.
+        volume: Column of the volume.
+    """
+
+    endpoint: str
+    symbol: str
+    day: str
+    prices: tuple[str, str, str, str]
+    volume: str
+
+
+BARS: Mapping[str, BarColumns] = {
+    "alpaca": BarColumns(
+        "alpaca/bars_1d",
+        "symbol",
+        "cast(t at time zone 'America/New_York' as date)",
+        ("o", "h", "l", "c"),
+        "v",
+    ),
+    "massive": BarColumns("massive/grouped_1d", "ticker", "date", ("o", "h", "l", "c"), "v"),
+    "fmp": BarColumns(
+        "fmp/eod_non_split_adjusted",
+        "symbol",
+        "date",
+        ("adjOpen", "adjHigh", "adjLow", "adjClose"),
+        "volume",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of comparing one session of a symbol.
+
+    Attributes:
+        word: ``OK``, ``CROSS_VENDOR_MISMATCH``, or ``NO_DATA`` where a vendor has no bar.
+        worst: The greatest relative difference of a price, none without two bars.
+        volume_ratio: The second vendor's volume by the first's, none where there is none.
+    """
+
+    word: str
+    worst: float | None = None
+    volume_ratio: float | None = None
+
+
+def queue_probes(node: Node) -> int:
+    """Queues a sample of GREEN partitions to be compared; how many tasks are waiting more."""
+    end = node.now().date() - timedelta(days=1)
+    given = {"start": end - timedelta(days=WINDOW_DAYS), "end": end, "most": SAMPLE_SIZE}
+    version = lake.find_version(node.data_dir)
+    with lake.open_version(node.data_dir, version) as connection:
+        sample = connection.execute(_SAMPLE, given).fetchall()
+    works = [
+        Work("equities_bars_1d", day, day + timedelta(days=1), "QC_PROBE", symbol)
+        for symbol, day in sample
+    ]
+    with node.queue() as queue, node.control() as control:
+        run_id = start_run(control, SAMPLE, {"version": version.name})
+        queued = queue.add([work for work in works if _has_second_opinion(node, work)])
+        finish_run(control, run_id, "SUCCEEDED", {"sampled": len(works), "queued": queued})
+    return queued
+
+
+def judge(node: Node, lease: Lease, _report: IngestReport) -> Verdict:
+    """Compares what a probe landed with the lake's vendor; a mismatch is asked for again."""
+    task = lease.task
+    verdict = compare(node, task, lease.vendor)
+    what = {"symbol": task.symbol, "day": task.start.isoformat(), "vendor": lease.vendor}
+    said = {
+        "verdict": verdict.word,
+        "worst": verdict.worst,
+        "volume_ratio": verdict.volume_ratio,
+    }
+    with node.control() as control:
+        finish_run(control, start_run(control, RESULT, what), "SUCCEEDED", said)
+    log.info("probe", **what, **said)
+    if verdict.word == "CROSS_VENDOR_MISMATCH":
+        with node.queue() as queue:
+            queue.add([Work(task.dataset, task.start, task.end, "GAP", task.symbol)])
+    return verdict
+
+
+def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdict:
+    """Lays the newest bars of two vendors for a task's symbol and first day side by side."""
+    ours, theirs = (_bar(node, name, task.symbol or "", task.start) for name in (first, vendor))
+    if ours is None or theirs is None:
+        return Verdict("NO_DATA")
+    pairs = zip(ours[:4], theirs[:4], strict=True)
+    worst = max(abs(one - other) / abs(one) if one else abs(other) for one, other in pairs)
+    ratio = theirs[4] / ours[4] if ours[4] else None
+    word = "OK" if worst <= MOST_RELATIVE_DIFFERENCE else "CROSS_VENDOR_MISMATCH"
+    return Verdict(word, worst, ratio)
+
+
+def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | None:
+    columns = BARS[vendor]
+    files = [
+        str(found.path)
+        for found in bookmarks.landed(node.data_dir, ENDPOINTS[columns.endpoint])
+        if (found.start is None or found.start <= day) and (found.end is None or found.end >= day)
+    ]
+    if not files:
+        return None
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        row = connection.execute(
+            f'select "{columns.prices[0]}", "{columns.prices[1]}", "{columns.prices[2]}",'
+            f' "{columns.prices[3]}", coalesce("{columns.volume}", 0)'
+            " from read_parquet($files, hive_partitioning = false)"
+            f' where "{columns.symbol}" = $symbol and {columns.day} = $day'
+            " order by ingested_at desc, ingest_id desc limit 1",
+            {"files": files, "symbol": symbol, "day": day},
+        ).fetchone()
+    return None if row is None or None in row else row
+
+
+def _has_second_opinion(node: Node, work: Work) -> bool:
+    task = Task(0, work.dataset, work.symbol, work.start, work.end, work.kind, 0, 0)
+    return bool(node.providers(task))

@@ -1,0 +1,150 @@
+"""What is written to a row of ``backfill_queue``, and to the lease on it."""
+
+from collections import Counter
+from datetime import date, datetime, time, timedelta
+
+from ingest.candidates import AT_ONCE
+from ingest.control import Transaction
+from ingest.node_clock import moment_of, stamp
+from ingest.tasks import Lease, Task, Work, chunks, lane, uncovered
+from trademl.errors import DataError
+
+LEASE_SECONDS = 300
+NO_CAPACITY_SECONDS = 300
+_MESSAGE_LENGTH = 500
+
+
+class LeaseLost(DataError):
+    """The lease ended and the task went back to the queue, perhaps to somebody else."""
+
+
+def add_work(tx: Transaction, work: Work, longest: int) -> int:
+    """Queues what is not queued yet of a piece of work; how many tasks are waiting more."""
+    key = (work.dataset, work.symbol or "")
+    priority = lane(work.kind, work.in_stage_window)
+    window = (work.start.isoformat(), work.end.isoformat())
+    tx.con.execute(
+        "update backfill_queue set priority = ?, updated_at = ? where dataset = ? and symbol = ?"
+        " and start_date >= ? and end_date <= ? and kind = ? and status = 'PENDING'"
+        " and priority > ?",
+        (priority, tx.at, *key, *window, work.kind, priority),
+    )
+    taken = tx.con.execute(
+        "select start_date, end_date from backfill_queue where dataset = ?1 and symbol = ?2"
+        " and start_date < ?3 and end_date > ?4"
+        " and (status = 'LEASED'"
+        " or status = 'PENDING' and (?5 <> 'FORWARD' or kind = 'FORWARD')"
+        " or status = 'FAILED' and kind = ?5)",
+        (*key, *reversed(window), work.kind),
+    ).fetchall()
+    spans = [(date.fromisoformat(start), date.fromisoformat(end)) for start, end in taken]
+    return sum(
+        _insert(tx, work, priority, first.isoformat(), after.isoformat())
+        for start, end in uncovered(work.start, work.end, spans)
+        for first, after in chunks(start, end, longest)
+    )
+
+
+def _insert(tx: Transaction, work: Work, priority: int, start: str, end: str) -> int:
+    found = tx.con.execute(
+        "insert into backfill_queue"
+        " (dataset, symbol, start_date, end_date, kind, priority, created_at, updated_at)"
+        " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
+        " on conflict do update set status = 'PENDING', priority = excluded.priority,"
+        " attempts = 0, next_not_before = null, last_error = null,"
+        " created_at = excluded.created_at, updated_at = excluded.updated_at"
+        " where status = 'DONE'",
+        (work.dataset, work.symbol or "", start, end, work.kind, priority, tx.at),
+    )
+    return found.rowcount
+
+
+def revert_expired(tx: Transaction) -> None:
+    """Tasks whose lease has ended are waiting again."""
+    reverted = tx.con.execute(
+        "update backfill_queue set status = 'PENDING', lease_owner = null,"
+        " lease_expires_at = null, last_error = 'lease of ' || lease_owner || ' expired',"
+        " updated_at = ?1 where status = 'LEASED' and lease_expires_at <= ?1 returning id",
+        (tx.at,),
+    ).fetchall()
+    tx.con.executemany("delete from leases where task_id = ?", reverted)
+
+
+def lease_task(tx: Transaction, task: Task, vendor: str, owner: str) -> Lease:
+    """Leases a waiting task."""
+    expires_at = tx.later(LEASE_SECONDS)
+    tx.con.execute(
+        "update backfill_queue set status = 'LEASED', lease_owner = ?, lease_expires_at = ?,"
+        " next_not_before = null, updated_at = ? where id = ?",
+        (owner, expires_at, tx.at, task.id),
+    )
+    made = tx.con.execute("insert into leases (task_id, vendor) values (?, ?)", (task.id, vendor))
+    assert made.lastrowid is not None
+    return Lease(made.lastrowid, task, vendor, owner, moment_of(expires_at))
+
+
+def hold(tx: Transaction, lease: Lease) -> int:
+    """Makes sure that the lease still holds; the attempts of its task so far.
+
+    One that has ended but was taken by nobody holds: no harm can be done any more.
+    """
+    found = tx.con.execute(
+        "select attempts from backfill_queue join leases on task_id = backfill_queue.id"
+        " where leases.id = ? and task_id = ?",
+        (lease.id, lease.task.id),
+    ).fetchone()
+    if found is None:
+        raise LeaseLost(
+            f"lease {lease.id} of {lease.owner} on task {lease.task.id} "
+            f"({lease.task.dataset} {lease.task.symbol or ''}) has ended; leave the task alone, "
+            "the queue gives it out again"
+        )
+    return int(found[0])
+
+
+def release(
+    tx: Transaction, lease: Lease, status: str, not_before: str | None, error: str | None
+) -> None:
+    """Ends a lease that holds, and says what becomes of its task."""
+    tx.con.execute("delete from leases where id = ?", (lease.id,))
+    tx.con.execute(
+        "update backfill_queue set status = ?, lease_owner = null, lease_expires_at = null,"
+        " next_not_before = ?, last_error = ?, updated_at = ? where id = ?",
+        (status, not_before, _one_line(error), tx.at, lease.task.id),
+    )
+
+
+def put_off(tx: Transaction, task: Task, status: str, not_before: str | None, reason: str) -> None:
+    """Says what becomes of a task that nobody holds."""
+    tx.con.execute(
+        "update backfill_queue set status = ?, next_not_before = ?, last_error = ?,"
+        " updated_at = ? where id = ?",
+        (status, not_before, reason, tx.at, task.id),
+    )
+
+
+def step_aside(tx: Transaction, passed: list[Task]) -> None:
+    """Tasks without capacity make way where they are all that one look at their group shows."""
+    looked_at = Counter((task.dataset, task.kind) for task in passed)
+    for task in passed:
+        if looked_at[task.dataset, task.kind] >= AT_ONCE:
+            put_off(tx, task, "PENDING", tx.later(NO_CAPACITY_SECONDS), "no_capacity")
+
+
+def cooldowns(tx: Transaction, task: Task) -> dict[str, str]:
+    """Vendors that are not entitled to a task's data, and until when they are not asked."""
+    found = tx.con.execute(
+        "select vendor, ends_at from cooldowns where dataset = ? and symbol = ? and ends_at > ?",
+        (task.dataset, task.symbol or "", tx.at),
+    )
+    return dict(found.fetchall())
+
+
+def next_midnight(tx: Transaction) -> str:
+    """The end of the UTC day."""
+    day = tx.now.date() + timedelta(days=1)
+    return stamp(datetime.combine(day, time(), tx.now.tzinfo))
+
+
+def _one_line(text: str | None) -> str | None:
+    return None if text is None else " ".join(text.split())[:_MESSAGE_LENGTH]

@@ -1,0 +1,202 @@
+"""Finnhub: daily candles, option chains and the earnings calendar (API v1)."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from ingest.endpoints import ENDPOINTS, UTC_TIME
+from ingest.http import Answer, VendorClient
+from ingest.payloads import Page, read_json, table_of
+from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
+
+WINDOW = 60.0
+"""Seconds to wait where a refusal does not say when the next minute begins."""
+PUBLICATION_LAG = timedelta(hours=1)
+CHUNK = timedelta(days=7)
+CALENDAR_ROWS = 1_500
+"""Longer answers are cut without a word, and the earliest dates are what is missing."""
+
+CANDLES = ENDPOINTS["finnhub/candles_1d_split_adjusted"]
+CHAIN, EARNINGS = ENDPOINTS["finnhub/option_chain"], ENDPOINTS["finnhub/earnings_calendar"]
+
+Decoded = TypeVar("Decoded")
+Record = dict[str, Any]
+
+
+class _Candles(msgspec.Struct):
+    """Arrays of one length each, none where there is no data."""
+
+    s: str
+    t: list[int] | None = None
+    o: list[float] | None = None
+    h: list[float] | None = None
+    l: list[float] | None = None  # noqa: E741 - the vendor's name
+    c: list[float] | None = None
+    v: list[float] | None = None
+
+
+class _Expiration(msgspec.Struct):
+    options: dict[str, list[Record]]
+
+
+class _Calendar(msgspec.Struct):
+    earningsCalendar: list[Record]  # noqa: N815 - the vendor's name
+
+
+_CANDLE_BODY = msgspec.json.Decoder(_Candles)
+_CHAIN_BODY = msgspec.json.Decoder(Record)
+_CALENDAR_BODY = msgspec.json.Decoder(_Calendar)
+
+
+def headers(key: str) -> dict[str, str]:
+    """The key as a header: in the query it would be in every address."""
+    return {"X-Finnhub-Token": key}
+
+
+def judge(status: int, said: str) -> type[VendorError] | None:
+    """403 means that the plan does not cover an endpoint; wrong keys are 401."""
+    return NotEntitled if status == 403 or (status == 401 and "access" in said) else None
+
+
+def candles(
+    client: VendorClient, symbols: Sequence[str], start: date, end: date, clock: datetime
+) -> Iterator[Page]:
+    """Daily bars, adjusted for the splits that are known today, one call per symbol.
+
+    Args:
+        client: On the vendor's host.
+        symbols: A symbol without data gives no rows. Answers do not name their symbol.
+        start: First session date.
+        end: Last session date, inclusive.
+        clock: Unused: all sessions up to ``end`` are over.
+    """
+    del clock
+    for symbol in symbols:
+        params: dict[str, str | int] = {
+            "symbol": symbol,
+            "resolution": "D",
+            "from": _seconds(start),
+            "to": _seconds(end + timedelta(days=1)) - 1,
+        }
+
+        def read(body: bytes, symbol: str = symbol) -> pa.Table:
+            return _read_candles(body, symbol)
+
+        yield _page(client.get("/api/v1/stock/candle", params, read))
+
+
+def option_chain(client: VendorClient, underlyings: Sequence[str]) -> Iterator[Page]:
+    """The chain at the end of the last day, one row per contract; sizes are not told.
+
+    Args:
+        client: On the vendor's host.
+        underlyings: Symbols of shares; one without options gives no rows.
+    """
+    for symbol in underlyings:
+        yield _page(client.get("/api/v1/stock/option-chain", {"symbol": symbol}, _read_chain))
+
+
+def earnings(
+    client: VendorClient, symbols: Sequence[str], start: date, end: date
+) -> Iterator[Page]:
+    """Earnings dates with what was expected and reported, asked week by week.
+
+    Args:
+        client: On the vendor's host.
+        symbols: All when none is given.
+        start: First day.
+        end: Last day, inclusive.
+
+    Raises:
+        DataError: One day has more rows than an answer holds.
+    """
+    for symbol in symbols or [""]:
+        first = start
+        while first <= end:
+            last = min(first + CHUNK - timedelta(days=1), end)
+            yield from _whole_calendar(client, symbol, first, last)
+            first = last + timedelta(days=1)
+
+
+def _whole_calendar(client: VendorClient, symbol: str, start: date, end: date) -> Iterator[Page]:
+    """A window's rows; one that was cut is asked again day by day."""
+    params: dict[str, str | int] = {"from": start.isoformat(), "to": end.isoformat()}
+    params |= {"symbol": symbol} if symbol else {}
+    answer = client.get("/api/v1/calendar/earnings", params, _read_calendar)
+    if answer.value.num_rows < CALENDAR_ROWS:
+        yield _page(answer)
+        return
+    if start == end:
+        raise DataError(
+            f"{EARNINGS.path} sent {answer.value.num_rows} rows for {start}, at {CALENDAR_ROWS} it "
+            "cuts; nothing of this fetch is landed, name symbols with --symbols"
+        )
+    for offset in range((end - start).days + 1):
+        day = start + timedelta(days=offset)
+        yield from _whole_calendar(client, symbol, day, day)
+
+
+def _read_candles(body: bytes, symbol: str) -> pa.Table:
+    said = _read(_CANDLE_BODY.decode, body, CANDLES.path)
+    arrays = {name: getattr(said, name) or [] for name in ("t", "o", "h", "l", "c", "v")}
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise SchemaDrift(f"{CANDLES.path} sent arrays of unequal lengths {lengths} for {symbol}")
+    if said.s not in ("ok", "no_data") or (said.s == "ok" and not arrays["t"]):
+        raise SchemaDrift(f"{CANDLES.path} says {said.s!r} with {lengths['t']} rows for {symbol}")
+    times = pa.array([at * 1_000_000 for at in arrays["t"]], pa.int64()).cast(UTC_TIME)
+    rows = zip(times.to_pylist(), *(arrays[name] for name in "ohlcv"), strict=True)
+    records = [
+        {"symbol": symbol, **dict(zip(("t", "o", "h", "l", "c", "v"), row, strict=True))}
+        for row in rows
+    ]
+    return table_of(CANDLES, records, times)
+
+
+def _read_chain(body: bytes) -> pa.Table:
+    said = _read(_CHAIN_BODY.decode, body, CHAIN.path)
+    head = {f"chain_{name}": value for name, value in said.items() if name != "data"}
+    records = [
+        {**head, **row} for expiration in said.get("data") or [] for row in _contracts(expiration)
+    ]
+    return table_of(CHAIN, records)
+
+
+def _contracts(expiration: Record) -> Iterator[Record]:
+    try:
+        sides = msgspec.convert(expiration, _Expiration).options
+    except msgspec.ValidationError as error:
+        raise SchemaDrift(f"{CHAIN.path} sent an expiration of another shape: {error}") from error
+    head = {f"expiration_{name}": value for name, value in expiration.items() if name != "options"}
+    for contracts in sides.values():
+        for contract in contracts:
+            yield {**head, **contract}
+
+
+def _read_calendar(body: bytes) -> pa.Table:
+    said = _read(_CALENDAR_BODY.decode, body, EARNINGS.path)
+    return table_of(EARNINGS, said.earningsCalendar)
+
+
+def _read(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
+    """Decodes a body; one with an ``error`` is a refusal whatever its status says."""
+    try:
+        refused = msgspec.json.decode(body, type=Mapping[str, Any]).get("error")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        refused = None
+    if refused:
+        said = " ".join(str(refused).split())[:200]
+        raise Rejected(f"{where} was refused: {said}; check symbols and dates")
+    return read_json(decode, body, where)
+
+
+def _seconds(day: date) -> int:
+    """Candles are stamped with UTC midnight of their session date."""
+    return int(datetime.combine(day, time(), UTC).timestamp())
+
+
+def _page(answer: Answer[pa.Table]) -> Page:
+    return Page(answer.value, answer.payload_sha256, answer.source_uri, answer.request_hash)

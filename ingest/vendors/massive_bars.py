@@ -1,0 +1,83 @@
+"""Massive: aggregates of one ticker, and of the whole market in one call; always unadjusted."""
+
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+
+import pyarrow as pa
+
+from ingest.endpoints import ENDPOINTS, Endpoint
+from ingest.http import VendorClient
+from ingest.payloads import Page, table_of
+from ingest.vendors.massive import Body, Record, page_of, pages, read_body, times_of
+from trademl.errors import SchemaDrift
+
+BASE_AGGREGATES_PER_PAGE = 50_000
+PUBLICATION_LAG = timedelta(hours=4, minutes=30)
+"""End-of-day data include the evening's trades, which end four hours after the close."""
+
+GROUPED = ENDPOINTS["massive/grouped_1d"]
+DAYS, MINUTES = ENDPOINTS["massive/aggs_1d"], ENDPOINTS["massive/aggs_1m"]
+
+_SPANS = {DAYS.name: "day", MINUTES.name: "minute"}
+
+
+def aggregates(
+    client: VendorClient, endpoint: Endpoint, symbols: Sequence[str], start: date, end: date
+) -> Iterator[Page]:
+    """Bars of some tickers, one request chain each; an unknown ticker gives no rows.
+
+    Args:
+        client: On the vendor's host.
+        endpoint: ``DAYS`` or ``MINUTES``.
+        symbols: Tickers as the vendor spells them.
+        start: First session date.
+        end: Last session date, inclusive.
+
+    Raises:
+        SchemaDrift: Bars are of another ticker, or adjusted.
+    """
+    params: dict[str, str | int] = {
+        "adjusted": "false",
+        "sort": "asc",
+        "limit": BASE_AGGREGATES_PER_PAGE,
+    }
+    for symbol in symbols:
+        path = f"/v2/aggs/ticker/{symbol}/range/1/{_SPANS[endpoint.name]}/{start}/{end}"
+
+        def rows(body: Body) -> pa.Table:
+            # The ticker is said once per body.
+            named = [{"ticker": body.ticker, **row} for row in body.results or []]
+            return _rows(body, named, endpoint)
+
+        yield from pages(client, path, params, endpoint, rows)
+
+
+def grouped(client: VendorClient, day: date) -> Page:
+    """The bars of all tickers on one day; none on a day without trade.
+
+    ``t`` is the end of the session there, so the day asked for is a column of its own.
+    """
+    path = f"/v2/aggs/grouped/locale/us/market/stocks/{day}"
+    answer = client.get(path, {"adjusted": "false"}, lambda body: _market(body, day))
+    return page_of(answer, answer.value)
+
+
+def _market(body: bytes, day: date) -> pa.Table:
+    said = read_body(body, GROUPED)
+    results = [
+        {"date": day, "ticker": row.get("T"), **{name: row[name] for name in row if name != "T"}}
+        for row in said.results or []
+    ]
+    return _rows(said, results, GROUPED)
+
+
+def _rows(said: Body, results: Sequence[Record], endpoint: Endpoint) -> pa.Table:
+    """The rows of a body; times come as milliseconds."""
+    if results and said.adjusted is not False:
+        raise SchemaDrift(
+            f"{endpoint.path} sent bars with adjusted={said.adjusted}, raw ones were asked; "
+            "nothing of this fetch is landed"
+        )
+    times = times_of([row.get("t") for row in results], endpoint, unit=1_000)
+    timed = [{**row, "t": at} for row, at in zip(results, times.to_pylist(), strict=True)]
+    return table_of(endpoint, timed, times)

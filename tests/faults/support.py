@@ -1,0 +1,105 @@
+"""The command line in processes of its own, so that it can be starved, deceived and killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.integration.lake_support import dbt_environment
+from trademl.clock import parse_clock
+
+ROOT = Path(__file__).resolve().parents[2]
+PLANTED_KEY = "planted-0b5e55ed-5ec4e7"
+"""The secret that every command is given and that no file and no message may show."""
+
+
+def environment(data_dir: Path, clock: str) -> dict[str, str]:
+    """What the commands run with: a planted key among it."""
+    keys = {"APCA_API_KEY_ID": "tester", "APCA_API_SECRET_KEY": PLANTED_KEY}
+    return dbt_environment(data_dir, parse_clock(clock)) | keys
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "trademl.cli", *arguments]
+
+
+def run(data_dir: Path, clock: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``trademl ...`` to its end; what it wrote must not show the planted key."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=ROOT,
+        env=environment(data_dir, clock),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
+    )
+    assert_no_key(data_dir, done)
+    return done
+
+
+def assert_no_key(data_dir: Path, done: subprocess.CompletedProcess[str]) -> None:
+    assert PLANTED_KEY not in done.stdout + done.stderr
+    if data_dir.is_dir():
+        shown = [
+            path
+            for path in data_dir.rglob("*")
+            if path.is_file() and PLANTED_KEY.encode() in path.read_bytes()
+        ]
+        assert shown == []
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *says: str) -> None:
+    """The command ended with this code and one line on stderr that says what happened."""
+    assert done.returncode == code, done
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for said in says:
+        assert said in lines[0], lines[0]
+
+
+def run_killed(argv: list[str], env: dict[str, str], seconds: float, *, whole_group: bool) -> bool:
+    """Starts a command that says ``ready`` or nothing, kills it; tells whether it was alive.
+
+    Args:
+        argv: The command.
+        env: Its environment.
+        seconds: When to kill it, counted from its start.
+        whole_group: Kill its children with it, as a power cut does, or leave them behind.
+    """
+    child = subprocess.Popen(
+        argv,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        (os.killpg if whole_group else os.kill)(child.pid, signal.SIGKILL)
+        child.wait()
+        return True
+    return False
+
+
+def moments(count: int, seconds: float, *, first: float = 0.0, seed: int = 5) -> list[float]:
+    """Random moments of a command's life, one in each of ``count`` equal parts of it."""
+    draw = random.Random(seed)
+    step = (seconds - first) / count
+    return [first + (part + draw.random()) * step for part in range(count)]
+
+
+def seconds_of(argv: list[str], env: dict[str, str]) -> float:
+    """How long the command takes when nothing disturbs it."""
+    begun = time.monotonic()
+    done = subprocess.run(
+        argv, cwd=ROOT, env=env, check=False, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    return time.monotonic() - begun

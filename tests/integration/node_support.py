@@ -1,0 +1,53 @@
+"""A node on a small market, with a clock that only the test moves."""
+
+import threading
+from datetime import timedelta
+from functools import partial
+
+from ingest.http import VendorClient
+from ingest.node_clock import NodeClock
+from ingest.node_context import open_node
+from tests.integration.replay_support import KEYS
+from tests.unit.ingest.markets import MORNING_AFTER
+
+QUICK = partial(VendorClient, timeout=5, tries=1)
+
+
+class Steps:
+    """Both clocks, moved by whoever waits; ``stop`` ends whoever waits next."""
+
+    def __init__(self, wall=MORNING_AFTER):
+        self.wall, self.steady, self.stop = wall, 1000.0, False
+        self._lock = threading.Lock()
+
+    def wait(self, seconds):
+        with self._lock:
+            self.wall += timedelta(seconds=seconds)
+            self.steady += seconds
+        return self.stop
+
+    def clock(self):
+        return NodeClock(lambda: self.wall, lambda: self.steady, "boot-1")
+
+
+def no_build(_data, _clock):
+    raise AssertionError("nothing is to be built")
+
+
+def make_node(data, server, steps, build=no_build, make_client=QUICK, settings=KEYS):
+    node = open_node(data, settings, steps.clock(), steps.wait, build, server.url)
+    object.__setattr__(node, "make_client", make_client)
+    object.__setattr__(node, "durable", False)
+    return node
+
+
+def tasks(node, columns="dataset, symbol, kind, status"):
+    with node.control() as control, control.transaction() as tx:
+        return tx.con.execute(f"select {columns} from backfill_queue order by id").fetchall()
+
+
+def spent(node):
+    """Calls of the day by vendor, where there were any."""
+    with node.queue() as queue:
+        found = {v: queue.budget.state(v).spent_today for v in node.registry.vendors}
+    return {vendor: calls for vendor, calls in found.items() if calls}

@@ -1,0 +1,231 @@
+"""Audit, repair and export on a published version made by hand: which gaps become which tasks."""
+
+import json
+from datetime import date, timedelta
+
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from ingest.audit import Scope, audit
+from ingest.export import export_nightly
+from ingest.node import alone
+from ingest.repair import backfill, repair
+from ingest.replay.server import ReplayServer
+from tests.integration.node_support import Steps, make_node, tasks
+from tests.lake_fixture import publish_tables
+from tests.unit.ingest.markets import (
+    FIRST,
+    LAST,
+    MORNING_AFTER,
+    SYMBOLS,
+    landed_rows,
+    small_market,
+    trading_days,
+)
+from trademl import api
+from trademl.cli.node import audit_group, node_group
+from trademl.clock import iso
+from trademl.errors import ConfigError, DataError
+
+# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
+pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
+
+EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
+ALL_DAYS = Scope(FIRST, LAST + timedelta(days=1))
+BARS = "alpaca/bars_1d"
+
+
+def publish(data, missing, symbols=SYMBOLS, spells=(), more=None):
+    """All sessions of the symbols GREEN but for ``{(symbol, day): (status, code)}``."""
+    rows = [
+        {"table_name": EQUITIES, "symbol": f"id-{symbol}", "dt": day}
+        | dict(zip(("status", "qc_code"), missing.get((symbol, day), ("GREEN", "OK")), strict=True))
+        for symbol in symbols
+        for day in trading_days()
+    ]
+    named = {name for name, *_ in spells}
+    spells = [*spells, *((name, f"id-{name}", None, None) for name in symbols if name not in named)]
+    columns = ("symbol", "security_id", "valid_from", "valid_to")
+    identities = [
+        dict(zip(columns, spell, strict=True)) | {"asset_class": "equity"} for spell in spells
+    ]
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in ("symbol", "security_id", "asset_class")),
+            *((name, pa.date32()) for name in ("valid_from", "valid_to")),
+        ]
+    )
+    return publish_tables(
+        data,
+        {
+            "quality.partition_status": pa.Table.from_pylist(rows),
+            "reference.symbols": pa.Table.from_pylist(identities, schema=schema),
+            "curated.equities_ohlcv_adj": pa.table(
+                {
+                    "security_id": ["id-AAA"],
+                    "session_date": [FIRST],
+                    "close": [1.5],
+                    "volume": [10.0],
+                }
+            ),
+            **(more or {}),
+        },
+        iso(MORNING_AFTER),
+    )
+
+
+def red(symbol, *days):
+    return {(symbol, date(2020, 3, day)): ("RED", "NO_DATA") for day in days}
+
+
+def gaps(node):
+    return tasks(node, "symbol, start_date, end_date, kind")
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def server(tmp_path):
+    with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as serving:
+        yield serving
+
+
+@pytest.fixture
+def node(data, server):
+    return make_node(data, server, Steps())
+
+
+def test_sessions_that_follow_each_other_are_one_task_and_weekends_do_not_part_them(node, data):
+    doubtful = {("BBB", date(2020, 3, 4)): ("AMBER", "ZERO_VOLUME")}
+    publish(data, red("AAA", 5, 6, 9, 12) | doubtful)
+    (equities, *_) = audit(node, ALL_DAYS)
+    assert (equities.red, equities.amber, equities.gaps) == (4, 1, 3)
+    assert equities.green == equities.sessions - 5
+    assert sorted(gaps(node)) == [
+        ("AAA", "2020-03-05", "2020-03-10", "GAP"),
+        ("AAA", "2020-03-12", "2020-03-13", "GAP"),
+        ("BBB", "2020-03-04", "2020-03-05", "GAP"),
+    ]
+    assert audit(node, ALL_DAYS)[0].gaps == 0
+
+
+def test_a_vendor_is_asked_under_the_symbol_of_the_day(node, data):
+    renamed = date(2020, 3, 10)
+    spells = (("OLD", "id-AAA", None, renamed), ("AAA", "id-AAA", renamed, None))
+    publish(data, red("AAA", 9, 10), spells=spells)
+    audit(node, ALL_DAYS)
+    assert sorted(row[:3] for row in gaps(node)) == [
+        ("AAA", "2020-03-10", "2020-03-11"),
+        ("OLD", "2020-03-09", "2020-03-10"),
+    ]
+
+
+def test_an_outage_is_one_task_for_all_symbols(node, data):
+    names = [f"N{number}" for number in range(6)]
+    publish(data, {key: why for name in names for key, why in red(name, 5, 6).items()}, names)
+    assert audit(node, ALL_DAYS)[0].gaps == 1
+    assert gaps(node) == [("", "2020-03-05", "2020-03-07", "GAP")]
+
+
+def test_only_the_window_and_the_tables_of_the_scope_are_looked_at(node, data):
+    publish(data, red("AAA", 5, 12))
+    assert audit(node, Scope(date(2020, 3, 6), date(2020, 3, 12), (EQUITIES,)))[0].gaps == 0
+    assert audit(node, Scope(FIRST, LAST, (COINS,)))[0].sessions == 0
+    with pytest.raises(ConfigError, match="no audited table 'curated/tea'; there are: curated/"):
+        audit(node, Scope(FIRST, LAST, ("curated/tea",)))
+
+
+def test_what_the_vendor_was_asked_for_lately_is_not_asked_every_four_hours(node, data):
+    publish(data, red("AAA", 5))
+    audit(node, ALL_DAYS)
+    assert backfill(node).of("done") == 1
+    (equities, *_) = audit(node, ALL_DAYS)
+    assert (equities.red, equities.asked, equities.gaps) == (1, 1, 0)
+    node.wait(31 * 86_400)
+    assert audit(node, ALL_DAYS)[0].gaps == 1
+
+
+def candidates(data, *symbols):
+    folder = data / "export" / "r1"
+    folder.mkdir(parents=True)
+    rows = [{"symbol": f"NYSE:{name}", "physical_symbol": f"NYSE:{name}"} for name in symbols]
+    (folder / "candidates_validated.json").write_text(json.dumps({"meta": {}, "data": rows}))
+
+
+def test_a_repair_fills_the_gaps_of_the_candidates_and_of_nobody_else(node, data, server):
+    candidates(data, "AAA")
+    publish(data, red("AAA", 5, 12) | red("BBB", 5))
+    done = repair(node, "r1")
+    assert (done.symbols, done.tally.of("done"), done.tally.calls) == (("AAA",), 2, 2)
+    assert landed_rows(data, BARS, "select symbol, t::date from landed order by 2") == [
+        ("AAA", date(2020, 3, 5)),
+        ("AAA", date(2020, 3, 12)),
+    ]
+    again = repair(node, "r1")
+    assert (sum(one.gaps for one in again.tables), again.tally.calls) == (0, 0)
+    assert server.requests == 2
+
+
+def test_a_repair_fills_no_more_than_it_may(node, data):
+    candidates(data, "AAA", "BBB")
+    publish(data, red("AAA", 2, 6, 12) | red("BBB", 3))
+    done = repair(node, "r1", most_fills=2)
+    assert (sum(one.gaps for one in done.tables), done.tally.of("done")) == (2, 2)
+
+
+def test_a_repair_needs_candidates_and_a_data_directory_of_its_own(node, data):
+    with pytest.raises(DataError, match="no candidates: run `trademl discover --run-id r1`"):
+        repair(node, "r1")
+    candidates(data, "AAA")
+    publish(data, red("AAA", 5))
+    with alone(node), pytest.raises(ConfigError, match="a node is at work"):
+        repair(node, "r1")
+
+
+def test_a_backfill_makes_no_more_calls_than_it_may(node, data, server):
+    publish(data, red("AAA", 2, 6, 12))
+    audit(node, ALL_DAYS)
+    assert backfill(node, {"alpaca": 2}).of("done") == 2
+    assert server.requests == 2
+    assert backfill(node, 0).outcomes.total() == 0
+    assert backfill(node).of("done") == 1
+    with pytest.raises(ConfigError, match="budget tea: 1"):
+        backfill(node, {"tea": 1})
+
+
+def test_an_export_holds_what_its_manifest_says_and_is_made_once_a_version(data):
+    first = publish(data, {})
+    folder = export_nightly(data, LAST)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["version"], [file["rows"] for file in manifest["files"]]) == (
+        first.name,
+        [1, len(SYMBOLS) * len(trading_days())],
+    )
+    written = (folder / "manifest.json").stat().st_mtime_ns
+    assert export_nightly(data, LAST) == folder
+    assert (folder / "manifest.json").stat().st_mtime_ns == written
+    second = publish(data, red("AAA", 5))
+    assert json.loads((export_nightly(data, LAST) / "manifest.json").read_text())["version"] == (
+        second.name
+    )
+    assert [path.name for path in folder.parent.iterdir()] == [LAST.isoformat()]
+
+
+def test_the_commands_and_the_public_function_do_the_same(data, monkeypatch):
+    monkeypatch.setenv("TRADEML_CLOCK", iso(MORNING_AFTER))
+    monkeypatch.setenv("TRADEML_DATA", str(data))
+    publish(data, red("AAA", 5))
+    api.audit_scan([EQUITIES])
+    done = CliRunner().invoke(audit_group, ["gaps", "--tables", EQUITIES])
+    assert (done.exit_code, done.output) == (
+        0,
+        f"{EQUITIES}: 57 partitions, 56 GREEN, 0 AMBER, 1 RED; 0 GAP tasks queued, "
+        "0 asked for lately\n",
+    )
+    status = CliRunner().invoke(node_group, ["status"])
+    assert "queue GAP PENDING: 1\n" in status.output
+    assert "crypto_bars_1d: behind, newest nothing, expected 2020-03-20\n" in status.output

@@ -1,0 +1,136 @@
+"""The loops on a clock that only the test moves; the build is one that publishes at once."""
+
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from ingest.forward import forward
+from ingest.node import HEAVY, LIGHT, MAINTENANCE, alone, run_node, run_once, tick
+from ingest.pipeline_runs import pipeline_runs, start_run
+from ingest.replay.server import ReplayServer
+from tests.integration.node_support import Steps, make_node, tasks
+from tests.integration.test_node_audit import publish
+from tests.unit.ingest.markets import MORNING_AFTER, small_market
+from trademl.errors import GateFailed
+from trademl.settings import Settings
+
+# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
+pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
+
+KEYLESS = Settings(_env_file=None)
+ACTIONS = pa.table({"security_id": pa.array([], pa.string()), "ex_date": pa.array([], pa.date32())})
+
+
+@pytest.fixture
+def data(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def server(tmp_path):
+    with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as serving:
+        yield serving
+
+
+class Builds:
+    """A build that publishes a version made by hand, or fails."""
+
+    def __init__(self, steps):
+        self.steps, self.at, self.error = steps, [], None
+
+    def __call__(self, data, clock):
+        self.at.append(clock)
+        if self.error is not None:
+            raise self.error
+        return publish(data, {}, more={"reference.corp_actions": ACTIONS}).name
+
+
+def runs(node, name):
+    """When a loop ran and how it ended, oldest first."""
+    with node.control() as control:
+        return [(run.started_at, run.status) for run in pipeline_runs(control, name)][::-1]
+
+
+def test_two_days_of_ticks(data, server):
+    steps = Steps()
+    builds = Builds(steps)
+    node = make_node(data, server, steps, builds, settings=KEYLESS)
+    with alone(node):
+        forwarded, forwards = None, set()
+        while steps.wall < MORNING_AFTER + timedelta(days=2):
+            forwarded = tick(node, forwarded)
+            forwards.add(forwarded)
+            steps.wait(300)
+    first = MORNING_AFTER
+    # At once, because it never ran; then at 02:00 in New York, 06:00 UTC in summer.
+    nights = [first, first + timedelta(hours=17), first + timedelta(hours=41)]
+    assert builds.at == nights
+    assert [at for at, _ in runs(node, MAINTENANCE)] == nights
+    assert [at for at, _ in runs(node, HEAVY)] == nights
+    # Every four hours since the last audit, whichever it was.
+    assert [(at - first).total_seconds() / 3600 for at, _ in runs(node, LIGHT)] == [
+        *(4, 8, 12, 16),
+        *(21, 25, 29, 33, 37),
+        45,
+    ]
+    assert len(forwards) == 2 * 24 * 4
+    assert {status for name in (LIGHT, HEAVY, MAINTENANCE) for _, status in runs(node, name)} == {
+        "SUCCEEDED"
+    }
+
+
+def test_one_pass_goes_through_the_loops_in_order(data, server):
+    steps = Steps()
+    order = []
+
+    def built(folder, clock):
+        order.append([row[3] for row in tasks(node)])
+        return Builds(steps)(folder, clock)
+
+    node = make_node(data, server, steps, built)
+    run_once(node)
+    # What forward ingest queued was worked before the lake was built.
+    assert order == [["DONE"] * 5]
+    exports = [path.name for path in (data / "exports" / "nightly").iterdir()]
+    assert exports == ["2020-03-21"]
+
+
+def test_a_build_that_fails_is_recorded_and_does_not_end_the_node(data, server):
+    steps = Steps()
+    builds = Builds(steps)
+    builds.error = GateFailed("grain: 3 rows; nothing was published")
+    node = make_node(data, server, steps, builds, settings=KEYLESS)
+    with alone(node):
+        tick(node, None)
+        tick(node, steps.wall)
+        assert len(builds.at) == 1
+        steps.wait(24 * 3600)
+        builds.error = None
+        tick(node, steps.wall)
+    assert [status for _, status in runs(node, MAINTENANCE)] == ["FAILED", "SUCCEEDED"]
+    with node.control() as control:
+        (_, failed) = pipeline_runs(control, MAINTENANCE)
+    assert failed.metrics == {"error": "grain: 3 rows; nothing was published"}
+
+
+def test_a_node_takes_back_what_a_dead_one_held(data, server):
+    steps = Steps()
+    node = make_node(data, server, steps, Builds(steps))
+    with node.control() as control, node.queue() as queue:
+        forward(node)
+        start_run(control, MAINTENANCE, {})
+        assert queue.lease_next(node.owner, node.providers) is not None
+    with alone(node):
+        assert {row[3] for row in tasks(node)} == {"PENDING"}
+        assert [status for _, status in runs(node, MAINTENANCE)] == ["FAILED"]
+
+
+def test_a_mistake_of_the_program_ends_the_node(data, server):
+    def broken(*_args, **_options):
+        raise RuntimeError("a mistake")
+
+    steps = Steps()
+    node = make_node(data, server, steps, Builds(steps), make_client=broken)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        run_node(node)

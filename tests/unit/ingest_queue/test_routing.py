@@ -1,0 +1,189 @@
+import csv
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from ingest.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
+from ingest.routing import Known, route, route_window
+from tests.unit.ingest_queue.node import capability, registry
+from trademl import api
+from trademl.errors import ConfigError
+
+TODAY = date(2026, 3, 2)
+ROWS = read_capabilities()
+FREE = Registry.of(ROWS)
+ALL = Registry.of(ROWS, paid={row.vendor for row in ROWS})
+DATASETS = sorted({row.dataset for row in ROWS})
+SPEC_COLUMNS = ["dataset", "vendor", "endpoint", "hard_rpm", "soft_daily_cap", "burst_limit"]
+
+
+def vendors(dataset, asof=TODAY, universe=("A", "B"), **options):
+    options = {"today": TODAY, "registry": FREE, **options}
+    return [provider.vendor for provider in route(dataset, asof, universe, **options)]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_order_is_that_of_the_registry(dataset):
+    rows = sorted(ALL.of_dataset(dataset), key=lambda row: row.priority)
+    old = TODAY - timedelta(days=1)
+    able = [row.vendor for row in rows if row.serves(old, TODAY, TODAY)]
+    assert vendors(dataset, old, registry=ALL) == able
+
+
+def test_the_file_has_the_columns_of_the_specification_first_and_notes_last():
+    with open(REGISTRY_FILE, newline="") as file:
+        header = next(csv.reader(file))
+    assert [*header[:7], header[-1]] == [*SPEC_COLUMNS, "priority", "notes"]
+
+
+def test_soft_caps_are_positive_and_a_vendor_with_a_daily_limit_has_it_on_every_row():
+    assert {row.soft_daily_cap for row in ROWS if row.vendor == "alphavantage"} == {25}
+    assert {row.soft_daily_cap for row in ROWS if row.vendor == "fmp"} == {250}
+    assert FREE.limits("massive").rpm == 5
+
+
+def test_a_changed_priority_changes_the_order():
+    first, second = (replace(row, uniqueness=0.0) for row in FREE.of_dataset("equities_bars_1m"))
+    asof = TODAY - timedelta(days=10)
+    assert vendors("equities_bars_1m", asof, registry=registry(first, second)) == [
+        "alpaca",
+        "massive",
+    ]
+    turned = registry(replace(first, priority=2), replace(second, priority=1))
+    assert vendors("equities_bars_1m", asof, registry=turned) == ["massive", "alpaca"]
+
+
+def test_a_changed_file_changes_the_order(tmp_path):
+    text = REGISTRY_FILE.read_text()
+    changed = text.replace("options/snapshots/{underlying},200,50000,10,2", "x,200,50000,10,9")
+    assert changed != text
+    (tmp_path / "registry.csv").write_text(changed)
+    read = Registry.of(read_capabilities(tmp_path / "registry.csv"))
+    assert vendors("options_chain") == ["alpaca", "finnhub"]
+    assert vendors("options_chain", registry=read) == ["finnhub", "alpaca"]
+
+
+@pytest.mark.parametrize(
+    ("age", "able"),
+    [
+        (0, ["alpaca"]),  # the others deliver a day later
+        (1, ["massive", "alpaca", "fmp", "alphavantage"]),
+        (140, ["massive", "alpaca", "fmp", "alphavantage"]),
+        (141, ["massive", "alpaca", "fmp"]),
+        (730, ["massive", "alpaca", "fmp"]),
+        (731, ["alpaca", "fmp"]),
+        (365 * 12, ["fmp"]),
+    ],
+)
+def test_who_does_not_reach_the_date_is_left_out(age, able):
+    assert vendors("equities_bars_1d", TODAY - timedelta(days=age)) == able
+
+
+def test_a_window_has_to_be_served_whole():
+    def able(start, end):
+        found = route_window("equities_bars_1d", start, end, (), TODAY, FREE)
+        return [provider.vendor for provider in found]
+
+    edge = TODAY - timedelta(days=730)
+    assert "massive" in able(edge, TODAY)
+    assert "massive" not in able(edge - timedelta(days=1), TODAY)
+    assert "massive" not in able(edge, TODAY + timedelta(days=1))
+    assert able(date(2015, 12, 31), date(2016, 1, 5)) == ["fmp"]
+
+
+def test_snapshots_have_no_past_and_calendars_have_a_future():
+    assert vendors("options_chain", TODAY - timedelta(days=1)) == []
+    assert vendors("options_chain", TODAY - timedelta(days=1), registry=ALL) == ["alphavantage"]
+    assert vendors("calendar", TODAY + timedelta(days=200)) == ["alpaca"]
+    assert vendors("macro_vintages", TODAY + timedelta(days=1)) == []
+
+
+def test_paid_plans_are_asked_only_where_they_are_paid_for():
+    assert vendors("options_chain") == ["alpaca", "finnhub"]
+    paid = Registry.of(ROWS, paid=["polygon"])
+    assert vendors("options_chain", registry=paid) == ["massive", "alpaca", "finnhub"]
+
+
+def test_who_has_filled_the_partition_goes_behind_who_has_not():
+    one, two = capability("one"), capability("two", priority=2)
+    both = registry(one, two)
+
+    def order(**green):
+        known = Known(green=green)
+        return vendors("equities_bars_1d", registry=both, known=known)
+
+    assert order() == ["one", "two"]
+    assert order(one={"A", "B", "C"}) == ["two", "one"]
+    assert order(one={"A", "B"}, two={"A", "B"}) == ["one", "two"]
+    assert order(one={"C"}) == ["one", "two"]
+
+
+def test_the_score_is_the_sum_of_its_parts():
+    rows = registry(
+        capability("one", uniqueness=1.0, priority=2),
+        capability("two", uniqueness=0.5, priority=4, delay_days=3, soft_daily_cap=100),
+        capability("three", priority=1),
+    )
+    known = Known(green={"three": {"A"}}, spent={"two": 85})
+    asof = TODAY - timedelta(days=5)
+    found = route("equities_bars_1d", asof, ["A", "B"], today=TODAY, registry=rows, known=known)
+    assert [(provider.vendor, provider.score) for provider in found] == [
+        ("one", 3 + 2 + 1 + 1 + 0.5),
+        ("two", 1.5 + 2 + 0.5 + 0.2 + 0.25),
+        ("three", 0 + 1 + 1 + 1 - 2 + 1),
+    ]
+
+
+def test_equals_go_by_name():
+    assert vendors("equities_bars_1d", registry=registry(capability("b"), capability("a"))) == [
+        "a",
+        "b",
+    ]
+
+
+def test_asked_for_today_by_default_with_the_projects_own_registry():
+    found = api.route("equities_bars_1d", TODAY, ["AAPL"])
+    assert [(provider.vendor, provider.endpoint) for provider in found] == [
+        ("alpaca", "/v2/stocks/bars?timeframe=1Day")
+    ]
+
+
+def test_an_unknown_dataset_is_refused_with_the_known_ones():
+    with pytest.raises(
+        ConfigError, match=r"no vendor serves a dataset 'tea'; there are: assets, calendar"
+    ):
+        vendors("tea")
+
+
+@pytest.mark.parametrize(
+    ("name", "canonical"),
+    [("AV", "alphavantage"), ("alpha_vantage", "alphavantage"), ("Polygon", "massive"), ("x", "x")],
+)
+def test_vendors_have_one_name(name, canonical):
+    assert canonical_vendor(name) == canonical
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",5,5000,1,1,free,0.5,,730", ",five,5000,1,1,free,0.5,,730", r"csv:2 is not a capability"),
+        (",5,5000,1,1,free,0.5,,730", ",0,5000,1,1,free,0.5,,730", r"csv:2 is not a capability"),
+        (",5,5000,1,1,free,0.5,,730", ",5,5000,1,1,gold,0.5,,730", r"csv:2 is not a capability"),
+        (
+            "equities_bars_1d,alpaca",
+            "equities_bars_1d,massive",
+            "equities_bars_1d of massive twice",
+        ),
+    ],
+)
+def test_a_row_that_is_not_as_declared_is_refused(tmp_path, old, new, message):
+    path = tmp_path / "registry.csv"
+    path.write_text(REGISTRY_FILE.read_text().replace(old, new, 1))
+    with pytest.raises(ConfigError, match=message):
+        read_capabilities(path)
+
+
+def test_a_missing_registry_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="No such file"):
+        read_capabilities(tmp_path / "none.csv")
