@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ingest.bodies import keep_body
 from ingest.datasets import DATASETS
 from ingest.http import VendorClient
 from ingest.jobs import ClientFactory, IngestReport, Job
@@ -59,7 +61,8 @@ def run_ingest(
     if start and end and start > end:
         raise ConfigError(f"start {start} is after end {end}")
     named = tuple(dict.fromkeys(symbols)) if symbols is not None else None
-    clients = _Clients(make_client)
+    keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
+    clients = _Clients(partial(make_client, keep_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, again)
     return replace(land_missing(job), calls=clients.calls)
 

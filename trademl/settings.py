@@ -63,6 +63,7 @@ class Settings(BaseSettings):
         env: The environment profile: a file under ``trademl/config/env``.
         data: The data directory.
         clock: The run's time, ISO 8601; none takes now.
+        keep_bodies: Whether vendors' bodies are kept as received, under ``bodies/``.
         node_id: Names this node in leases and logs.
         max_inflight: Requests at once per vendor; ``default`` for the others.
         freeze_seconds: How long a vendor rests after it refused; ``default`` for the others.
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     clock: str | None = None
     reference_dir: Path | None = None
 
+    keep_bodies: bool = _named("KEEP_BODIES")
     node_id: str = _named("EDGE_NODE_ID")
     max_inflight: dict[str, int]
     freeze_seconds: dict[str, float]

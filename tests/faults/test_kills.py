@@ -104,7 +104,7 @@ def content(data: Path, version: lake.Version) -> dict[str, tuple[object, ...] |
         }
 
 
-@pytest.mark.parametrize("times", HOW_OFTEN)
+@pytest.mark.parametrize("times", [1, HOW_OFTEN[-1]])
 def test_a_killed_build(times, two_nights, market, tmp_path):
     clock = iso(market_clock(market))
 
@@ -119,7 +119,7 @@ def test_a_killed_build(times, two_nights, market, tmp_path):
     for number, moment in enumerate(moments(times, whole)):
         data = Path(shutil.copytree(two_nights, tmp_path / f"killed-{number}"))
         # Every second time dbt outlives the command that started it.
-        killed += run_killed(*building(data), moment, whole_group=number % 2 == 0)
+        killed += run_killed(*building(data), moment, whole_group=number % 2 == 1)
         kept = lake.find_version(data, first.name)
         assert content(data, kept) == before
         assert run(data, clock, "build", "--data", str(data)).returncode == 0

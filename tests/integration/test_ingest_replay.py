@@ -1,5 +1,7 @@
 """The connectors against the replay vendor, over loopback."""
 
+import gzip
+import hashlib
 import json
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -628,3 +630,32 @@ def test_defects_json_and_unknown_files_do_not_disturb(market, data):
     (market / "defects.json").write_text(json.dumps([]))
     duckdb.sql("select 1 as x").write_parquet(str(market / "macro.parquet"))
     assert night(market, data, MORNING_AFTER).rows == 60
+
+
+def test_bodies_are_kept_as_received_where_that_is_set(market, data):
+    night(market, data, MORNING_AFTER, settings=KEYS.model_copy(update={"keep_bodies": True}))
+    query = "select distinct payload_sha256 from landed"
+    hashes = {digest for (digest,) in landed_rows(data, EQUITIES, query)}
+    kept = {path.stem: path for path in (data / "bodies" / "alpaca").iterdir()}
+    assert set(kept) == hashes
+    for digest, path in kept.items():
+        assert hashlib.sha256(gzip.decompress(path.read_bytes())).hexdigest() == digest
+
+
+def test_a_body_that_echoes_a_key_is_not_kept(data):
+    kept = []
+    answers = httpx.MockTransport(lambda request: httpx.Response(200, text=request.headers["key"]))
+    client = VendorClient(
+        "v", "http://v", headers={"key": "hush"}, keep_body=kept.append, transport=answers
+    )
+    with client:
+        assert client.get("/x", {}, bytes).value == b"hush"
+    assert kept == []
+
+
+def test_without_room_for_a_body_nothing_is_landed(market, data):
+    data.mkdir(exist_ok=True)
+    (data / "bodies").write_text("in the way")
+    with pytest.raises(DataError, match="KEEP_BODIES"):
+        night(market, data, MORNING_AFTER, settings=KEYS.model_copy(update={"keep_bodies": True}))
+    assert landed_files(data, EQUITIES) == []
