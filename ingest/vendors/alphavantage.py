@@ -60,9 +60,9 @@ class _Listed(msgspec.Struct):
 
 
 class _Earnings(msgspec.Struct):
-    symbol: str | None = None
-    annualEarnings: list[dict[str, Any]] = []  # noqa: N815 - the vendor's names
-    quarterlyEarnings: list[dict[str, Any]] = []  # noqa: N815
+    symbol: str
+    annualEarnings: list[dict[str, Any]]  # noqa: N815 - the vendor's names
+    quarterlyEarnings: list[dict[str, Any]]  # noqa: N815
 
 
 class _Chain(msgspec.Struct):
@@ -177,7 +177,7 @@ def earnings(client: VendorClient, symbol: str) -> Iterator[Page]:
     answer = _get(
         client,
         {"function": "EARNINGS", "symbol": symbol},
-        lambda body: read_json(_EARNINGS_BODY.decode, body, EARNINGS.path),
+        _read_earnings,
     )
     told = answer.value
     groups = {"annual": told.annualEarnings, "quarterly": told.quarterlyEarnings}
@@ -253,6 +253,14 @@ def _bars(told: _Daily) -> list[dict[str, Any]]:
         | {name.partition(". ")[2] or name: value for name, value in told.series[day].items()}
         for day in sorted(told.series)
     ]
+
+
+def _read_earnings(body: bytes) -> _Earnings:
+    """A symbol that the vendor does not know gives an empty object."""
+    if body.strip() == b"{}":
+        return _Earnings("", [], [])
+    told: _Earnings = read_json(_EARNINGS_BODY.decode, body, EARNINGS.path)
+    return told
 
 
 def _read_listing(body: bytes, endpoint: Endpoint) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads import DRIFT, Page, read_json, table_of
 from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
 
 WINDOW = 60.0
@@ -158,6 +158,9 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
 
 def _read_chain(body: bytes) -> pa.Table:
     said = _read(_CHAIN_BODY.decode, body, CHAIN.path)
+    # An empty object is "no options"; anything else without a chain is not, and covers no day.
+    if said and "data" not in said:
+        raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(said)[:5]} and no data")
     head = {f"chain_{name}": value for name, value in said.items() if name != "data"}
     records = [
         {**head, **row} for expiration in said.get("data") or [] for row in _contracts(expiration)

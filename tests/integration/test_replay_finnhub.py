@@ -275,6 +275,11 @@ def test_an_empty_chain_has_no_rows(data_of_none):
     assert page.rows.num_rows == 0
 
 
+def test_a_document_without_a_chain_is_no_empty_chain():
+    with client_of({"odd": 1}) as client, pytest.raises(SchemaDrift, match=r"'odd'.* and no data"):
+        list(finnhub.option_chain(client, ["ZQXA"]))
+
+
 def test_an_unknown_field_is_kept_and_another_shape_is_drift():
     contract = {"contractName": "Z", "type": "CALL", "expirationDate": "2026-06-19", "strike": 45}
     chain = {"code": "ZQXA", "data": [{"options": {"CALL": [{**contract, "new": 1}], "PUT": []}}]}
