@@ -16,7 +16,6 @@ from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.endpoints.node import QC_PROBE
 from ingest.http import request_hash
-from ingest.jobs import IngestReport
 from ingest.landing import Fetch, land
 from ingest.node_context import Node
 from ingest.payloads import Page, table_of
@@ -132,8 +131,8 @@ def queue_probes(node: Node) -> int:
     return queued
 
 
-def judge(node: Node, lease: Lease, _report: IngestReport) -> Verdict:
-    """Compares what a probe landed with the lake's vendor; a mismatch is asked for again."""
+def judge(node: Node, lease: Lease) -> tuple[Work, ...]:
+    """Compares what a probe landed with the lake's vendor; what is to be asked for again."""
     task = lease.task
     verdict = compare(node, task, lease.vendor)
     _land(node, task, lease.vendor, verdict)
@@ -146,10 +145,9 @@ def judge(node: Node, lease: Lease, _report: IngestReport) -> Verdict:
     with node.control() as control:
         finish_run(control, start_run(control, RESULT, what), "SUCCEEDED", said)
     log.info("probe", **what, **said)
-    if verdict.word == "CROSS_VENDOR_MISMATCH":
-        with node.queue() as queue:
-            queue.add([Work(task.dataset, task.start, task.end, "GAP", task.symbol)])
-    return verdict
+    if verdict.word != "CROSS_VENDOR_MISMATCH":
+        return ()
+    return (Work(task.dataset, task.start, task.end, "GAP", task.symbol),)
 
 
 def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdict:

@@ -27,8 +27,8 @@ from trademl.files import sha256_of_file
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
 """Three sessions."""
-CONTRADICTED = ("BRK.B", date(2020, 3, 10))
-"""An ex-date of the most traded name, where probes look first."""
+CONTRADICTED = ("BBB", date(2020, 3, 6))
+"""An ex-date, where probes look first."""
 
 
 def full_build(data, clock):
