@@ -8,6 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import UTC_TIME, Endpoint
+from ingest.http import Answer
 from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
@@ -78,6 +79,25 @@ def table_of(
     extra = pa.array([_unknown(row, known) for row in records], pa.string())
     times = pa.nulls(len(records), UTC_TIME) if vendor_ts is None else vendor_ts
     return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
+
+
+def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
+    """The rows of an answer with its evidence."""
+    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)
+
+
+def page_of_records(
+    answer: Answer[Any],
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    vendor_ts: pa.Array | None = None,
+) -> Page:
+    """The records of an answer as ``table_of`` makes a table of them, with its evidence.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    return page_of(answer, table_of(endpoint, records, vendor_ts))
 
 
 def empty(endpoint: Endpoint) -> pa.Table:

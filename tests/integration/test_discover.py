@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-import stamina
 from click.testing import CliRunner
 
 from ingest.discovery import rules
@@ -52,21 +51,14 @@ metadata: {intent: SHORT, logic: trend}
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; pages of two rows, so that small markets have some."""
     monkeypatch.setattr(tradingview, "ROWS_PER_PAGE", 2)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return small_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import duckdb
 import httpx
 import pyarrow.parquet as pq
 import pytest
-import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,22 +50,15 @@ BARS_OF = """
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; pages of seven rows, so that small markets have many."""
     monkeypatch.setattr(alpaca, "BARS_PER_PAGE", 7)
     monkeypatch.setattr(binance, "KLINES_PER_PAGE", 7)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return small_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def run(server, data, vendor, dataset, clock=MORNING_AFTER, **options):

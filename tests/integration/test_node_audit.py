@@ -102,11 +102,6 @@ def gaps(node):
 
 
 @pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def server(tmp_path):
     with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as serving:
         yield serving

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import duckdb
 import httpx
 import pytest
-import stamina
 
 from ingest import plan
 from ingest.replay.server import ReplayServer
@@ -33,22 +32,15 @@ MINUTES_OF = (
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; small pages, so that small markets have many."""
     monkeypatch.setattr(alpaca, "BARS_PER_PAGE", 5)
     monkeypatch.setattr(alpaca_options, "SNAPSHOTS_PER_PAGE", 5)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def served_minutes():

@@ -6,7 +6,6 @@ from pathlib import Path
 import duckdb
 import httpx
 import pytest
-import stamina
 
 from ingest.http import VendorClient
 from ingest.replay import finnhub_wire
@@ -32,6 +31,8 @@ from trademl.errors import (
     Unavailable,
 )
 
+pytestmark = pytest.mark.usefixtures("no_waits")
+
 MARKET_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "market_us"
 CANDLES, CHAIN = "finnhub/candles_1d_split_adjusted", "finnhub/option_chain"
 EARNINGS = "finnhub/earnings_calendar"
@@ -39,21 +40,9 @@ NAMES = {"symbols": ["AAA", "BBB", "BRK.B"], "start": FIRST}
 SPAN = {"start": FIRST, "end": LAST}
 
 
-@pytest.fixture(autouse=True)
-def quick():
-    """No waits between tries."""
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
-
-
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def adjusted(row):

@@ -7,7 +7,6 @@ import duckdb
 import httpx
 import pyarrow as pa
 import pytest
-import stamina
 
 from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
@@ -56,23 +55,16 @@ DAYS_OF = """
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; small pages, so that small markets have many."""
     monkeypatch.setattr(massive, "ROWS_PER_PAGE", 2)
     monkeypatch.setattr(massive_bars, "BASE_AGGREGATES_PER_PAGE", 7)
     monkeypatch.setattr(massive_options, "CONTRACTS_PER_PAGE", 5)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def served_days():
