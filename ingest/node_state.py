@@ -4,12 +4,15 @@ A read-only connection sees the last committed state (WAL), makes no file and mo
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
+from ingest.endpoints import UTC_TIME
 from ingest.node_clock import moment_of, stamp
 from trademl.errors import DataError
 
@@ -85,7 +88,7 @@ def read_state(
     if not path.exists():
         return None
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as con:
+        with closing(_open(path)) as con:
             tasks = con.execute(
                 "select kind, status, count(*) from backfill_queue group by 1, 2 order by 1, 2"
             ).fetchall()
@@ -98,6 +101,37 @@ def read_state(
         states,
         tuple(RunState(name, status, moment_of(at), error) for name, status, at, error in runs),
     )
+
+
+def read_table(path: Path, name: str) -> pa.Table:
+    """A table of a control file with dates and UTC times as such.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            cursor = con.execute(f"select * from {name} order by 1")
+            names = [column[0] for column in cursor.description]
+            columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return pa.table(
+        {column: _typed(column, values) for column, values in zip(names, columns, strict=True)}
+    )
+
+
+def _typed(column: str, values: Sequence[object]) -> pa.Array:
+    if column.endswith("_date"):
+        return pa.array(values, pa.string()).cast(pa.date32())
+    if column.endswith(("_at", "_before")):
+        return pa.array(values, pa.string()).cast(UTC_TIME)
+    whole = column in ("id", "priority", "attempts") and all(isinstance(v, int) for v in values)
+    return pa.array(values, pa.int64() if whole and values else pa.string())
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
 
 
 def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:

@@ -3,6 +3,7 @@
 import json
 from datetime import date, timedelta
 
+import duckdb
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -48,7 +49,7 @@ QUARANTINE = pa.schema(
 )
 
 
-def publish(data, missing, symbols=SYMBOLS, spells=(), toxic=()):
+def publish(data, missing, symbols=SYMBOLS, spells=(), toxic=(), more=None):
     """All sessions of the symbols GREEN but for ``{(symbol, day): (status, code)}``."""
     rows = [
         {"table_name": EQUITIES, "symbol": f"id-{symbol}", "dt": day}
@@ -88,6 +89,7 @@ def publish(data, missing, symbols=SYMBOLS, spells=(), toxic=()):
                 ],
                 schema=QUARANTINE,
             ),
+            **(more or {}),
         },
         iso(MORNING_AFTER),
     )
@@ -226,6 +228,39 @@ def test_an_export_holds_what_its_manifest_says_and_is_made_once_a_version(data)
         second.name
     )
     assert [path.name for path in folder.parent.iterdir()] == [LAST.isoformat()]
+
+
+def test_an_export_holds_the_queue_and_the_runs_for_whoever_has_no_sqlite(data, node):
+    publish(data, {})
+    next_day = FIRST + timedelta(days=1)
+    with node.queue() as queue:
+        queue.add(
+            [
+                Work("equities_bars_1d", FIRST, next_day, "GAP"),
+                Work("crypto_bars_1d", FIRST, next_day, "GAP", "BTCUSDT"),
+            ]
+        )
+        queue.complete(queue.lease_next("me", node.providers))
+    check_health(node)
+    folder = export_nightly(data, LAST)
+    with duckdb.connect() as connection:
+        queued, runs = (
+            connection.execute(
+                f"select {columns} from '{folder}/control.{name}.parquet'"
+            ).fetchall()
+            for columns, name in (
+                ("dataset, symbol, start_date, kind, status", "backfill_queue"),
+                ("pipeline_name, status, started_at::date", "pipeline_runs"),
+            )
+        )
+    assert queued == [
+        ("equities_bars_1d", None, FIRST, "GAP", "DONE"),
+        ("crypto_bars_1d", "BTCUSDT", FIRST, "GAP", "PENDING"),
+    ]
+    assert runs == [("audit_health", "SUCCEEDED", MORNING_AFTER.date())]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    rows = {file["name"]: file["rows"] for file in manifest["files"]}
+    assert (rows["control.backfill_queue.parquet"], rows["control.pipeline_runs.parquet"]) == (2, 1)
 
 
 def test_new_toxic_bars_are_told_once_and_fail(data, node):
