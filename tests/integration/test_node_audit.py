@@ -19,6 +19,7 @@ from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
 from tests.integration.node_support import Steps, make_node, tasks
+from tests.integration.replay_support import KEYS
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
     FIRST,
@@ -26,6 +27,7 @@ from tests.unit.ingest.markets import (
     MORNING_AFTER,
     SYMBOLS,
     landed_rows,
+    leftovers,
     small_market,
     trading_days,
 )
@@ -199,6 +201,23 @@ def test_a_repair_needs_candidates_and_a_data_directory_of_its_own(node, data):
     publish(data, red("AAA", 5))
     with alone(node), pytest.raises(ConfigError, match="a node is at work"):
         repair(node, "r1")
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_backfill_lands_the_same_whoever_shares_the_work(tmp_path, server, workers):
+    data = tmp_path / f"by-{workers}"
+    many = KEYS.model_copy(update={"max_inflight": {"default": workers}})
+    node = make_node(data, server, Steps(), settings=many)
+    publish(data, red("AAA", 2, 6, 12) | red("BBB", 3, 6))
+    audit(node, ALL_DAYS)
+    assert backfill(node).of("done") == 5
+    assert landed_rows(data, BARS, "select symbol, t::date from landed order by all") == [
+        *(("AAA", date(2020, 3, day)) for day in (2, 6, 12)),
+        *(("BBB", date(2020, 3, day)) for day in (3, 6)),
+    ]
+    before = leftovers(data)
+    assert backfill(node).outcomes.total() == 0
+    assert leftovers(data) == before
 
 
 def test_a_backfill_makes_no_more_calls_than_it_may(node, data, server):
