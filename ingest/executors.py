@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -14,7 +14,7 @@ from ingest.jobs import IngestReport
 from ingest.meter import Allowance, Meter, Withheld
 from ingest.node_context import Node
 from ingest.queue import LeaseLost, Queue
-from ingest.tasks import KINDS, Kind, Lease
+from ingest.tasks import KINDS, Kind, Lease, Work
 from ingest.work import fill, usable_vendors
 from trademl.errors import NotEntitled, RateLimited, StaleData, TradeMLError, Unavailable
 
@@ -24,8 +24,8 @@ CYCLE_SIZE = 100
 
 log = structlog.get_logger()
 
-Filled = Callable[[Lease, IngestReport], None]
-"""Hears of every task that was filled."""
+Filled = Callable[[Lease], Sequence[Work]]
+"""Hears of every task that was filled; the work that follows from it, for when the task is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +162,10 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
                 base_url=node.base_url,
                 make_client=meter.client,
             )
-            if order.filled is not None:
-                order.filled(lease, report)
+            following = order.filled(lease) if order.filled else ()
             queue.complete(lease)
+            # Not before: work on a window that a leased task holds is left out.
+            queue.add(following)
             outcome, error = "done", ""
         except LeaseLost:
             raise

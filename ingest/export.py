@@ -7,7 +7,10 @@ from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow.parquet as pq
 
+from ingest.control import control_path
+from ingest.node_state import read_table
 from trademl import lake
 from trademl.errors import DataError
 from trademl.files import sha256_of_file, write_atomic
@@ -19,10 +22,12 @@ _TABLES = """
         and (table_schema = 'curated' or table_name = 'partition_status')
     order by all
 """
+_CONTROL = {"backfill_queue": "backfill_tasks", "pipeline_runs": "pipeline_runs"}
+"""Tables of the control file, and what they are read from: readers need no SQLite."""
 
 
 def export_nightly(data_dir: Path, day: date) -> Path:
-    """Writes the curated tables and the QC ledger of the newest version, with their hashes.
+    """Writes the newest version's curated tables and QC ledger, queue and runs, with their hashes.
 
     An export of the same version that is there already is left as it is; one of an older version
     is replaced as a whole.
@@ -67,6 +72,12 @@ def _write(data_dir: Path, version: lake.Version, draft: Path) -> None:
             )
             (rows,) = connection.execute(f"select count(*) from '{path}'").fetchone() or (0,)
             files.append({"name": path.name, "rows": rows, "sha256": sha256_of_file(path)})
+    for name, source in _CONTROL.items() if control_path(data_dir).exists() else ():
+        table = read_table(control_path(data_dir), source)
+        path = draft / f"control.{name}.parquet"
+        pq.write_table(table, path, compression="zstd")
+        digest = sha256_of_file(path)
+        files.append({"name": path.name, "rows": table.num_rows, "sha256": digest})
     content = {"version": version.name, "as_of": version.as_of, "files": files}
     write_atomic(draft / MANIFEST, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
 

@@ -21,12 +21,11 @@ from ingest.control import control_path
 from ingest.executors import Order, Tally, work_all
 from ingest.export import export_nightly
 from ingest.forward import LISTINGS, forward
-from ingest.jobs import IngestReport
 from ingest.node_context import Node
 from ingest.pipeline_runs import finish_run, interrupt_runs, pipeline_runs, start_run
 from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily
-from ingest.tasks import Lease
+from ingest.tasks import Lease, Work
 from trademl import lake
 from trademl.errors import ConfigError, TradeMLError
 
@@ -103,11 +102,10 @@ def work(
         ended: Ends it when it is set.
     """
 
-    def filled(lease: Lease, report: IngestReport) -> None:
-        if lease.task.kind == "QC_PROBE":
-            probes.judge(node, lease, report)
+    def filled(lease: Lease) -> tuple[Work, ...]:
         if lease.task.dataset in LISTINGS:
             forward(node, LISTINGS[lease.task.dataset])
+        return probes.judge(node, lease) if lease.task.kind == "QC_PROBE" else ()
 
     ended = ended or threading.Event()
     order = Order(node.kinds(), is_done_when_idle=is_done_when_idle, filled=filled, ended=ended)

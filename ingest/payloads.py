@@ -8,9 +8,13 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import UTC_TIME, Endpoint
+from ingest.http import Answer
 from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
+
+DRIFT = "no longer has the shape its connector knows"
+"""In the message of every payload that is refused for its shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,25 @@ def table_of(
     return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
 
 
+def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
+    """The rows of an answer with its evidence."""
+    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)
+
+
+def page_of_records(
+    answer: Answer[Any],
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    vendor_ts: pa.Array | None = None,
+) -> Page:
+    """The records of an answer as ``table_of`` makes a table of them, with its evidence.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    return page_of(answer, table_of(endpoint, records, vendor_ts))
+
+
 def empty(endpoint: Endpoint) -> pa.Table:
     """The table of a page without rows."""
     return table_of(endpoint, [])
@@ -125,4 +148,4 @@ def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> str | None:
 
 
 def _drift(where: str, reason: str) -> str:
-    return f"{where} no longer has the shape its connector knows: {reason}; nothing is landed"
+    return f"{where} {DRIFT}: {reason}; nothing is landed"

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
-from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.http import VendorClient
+from ingest.payloads import Page, page_of, read_json, table_of
 from trademl.clock import iso
 from trademl.errors import NotEntitled, Rejected, SchemaDrift, Unavailable, VendorError
 
@@ -149,14 +149,14 @@ def assets(client: VendorClient) -> Iterator[Page]:
     for status in ("active", "inactive"):
         params = {"status": status, "asset_class": "us_equity"}
         answer = client.get("/v2/assets", params, lambda body: _records(body, ASSETS.path))
-        yield _page(answer, table_of(ASSETS, answer.value))
+        yield page_of(answer, table_of(ASSETS, answer.value))
 
 
 def calendar(client: VendorClient, start: date, end: date) -> Iterator[Page]:
     """Trading days with New York wall times of open and close."""
     params = {"start": start.isoformat(), "end": end.isoformat()}
     answer = client.get("/v2/calendar", params, lambda body: _records(body, CALENDAR.path))
-    yield _page(answer, table_of(CALENDAR, answer.value))
+    yield page_of(answer, table_of(CALENDAR, answer.value))
 
 
 def read_bars(body: bytes, endpoint: Endpoint = BARS) -> Part:
@@ -270,12 +270,8 @@ def paged(
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"{client.vendor} {path} sends one page over and over; try later")
             continue
-        yield _page(answer, answer.value.rows)
+        yield page_of(answer, answer.value.rows)
         if not following:
             return
         token, repeats = following, 0
         asked.add(token)
-
-
-def _page(answer: Answer[Any], rows: pa.Table) -> Page:
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

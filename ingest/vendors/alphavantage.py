@@ -13,7 +13,7 @@ from ingest.delimited import read_csv
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import Answer, Exhausted, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads import Page, page_of_records, read_json
 from ingest.vendors import exchange_calendars
 from trademl.errors import (
     DataError,
@@ -60,9 +60,9 @@ class _Listed(msgspec.Struct):
 
 
 class _Earnings(msgspec.Struct):
-    symbol: str | None = None
-    annualEarnings: list[dict[str, Any]] = []  # noqa: N815 - the vendor's names
-    quarterlyEarnings: list[dict[str, Any]] = []  # noqa: N815
+    symbol: str
+    annualEarnings: list[dict[str, Any]]  # noqa: N815 - the vendor's names
+    quarterlyEarnings: list[dict[str, Any]]  # noqa: N815
 
 
 class _Chain(msgspec.Struct):
@@ -134,7 +134,7 @@ def daily(
         _refuse_cut(answer.value, symbol, size, start)
         records = _bars(answer.value)
         inside = [row for row in records if start.isoformat() <= row["date"] <= end.isoformat()]
-        yield _page(answer, DAILY, inside)
+        yield page_of_records(answer, DAILY, inside)
 
 
 def listing_status(client: VendorClient, day: date, state: str) -> Iterator[Page]:
@@ -158,7 +158,7 @@ def listing_status(client: VendorClient, day: date, state: str) -> Iterator[Page
         raise DataError(f"{LISTED[state].path} has no active name as of {day}; ask another day")
     named = {"asked_date": day.isoformat()}
     rows = [{**named, **_without_absent(row, "ipoDate", "delistingDate")} for row in answer.value]
-    yield _page(answer, LISTED[state], rows)
+    yield page_of_records(answer, LISTED[state], rows)
 
 
 def splits(client: VendorClient, symbol: str) -> Iterator[Page]:
@@ -177,7 +177,7 @@ def earnings(client: VendorClient, symbol: str) -> Iterator[Page]:
     answer = _get(
         client,
         {"function": "EARNINGS", "symbol": symbol},
-        lambda body: read_json(_EARNINGS_BODY.decode, body, EARNINGS.path),
+        _read_earnings,
     )
     told = answer.value
     groups = {"annual": told.annualEarnings, "quarterly": told.quarterlyEarnings}
@@ -186,7 +186,7 @@ def earnings(client: VendorClient, symbol: str) -> Iterator[Page]:
         for group, reports in groups.items()
         for row in reports
     ]
-    yield _page(answer, EARNINGS, rows)
+    yield page_of_records(answer, EARNINGS, rows)
 
 
 def historical_options(client: VendorClient, symbol: str, day: date) -> Iterator[Page]:
@@ -200,7 +200,7 @@ def historical_options(client: VendorClient, symbol: str, day: date) -> Iterator
     days = {str(row.get("date")) for row in answer.value.data} - {day.isoformat()}
     if days:
         raise SchemaDrift(f"{OPTIONS.path} was asked for {day}, sent {sorted(days)[:3]}")
-    yield _page(answer, OPTIONS, answer.value.data)
+    yield page_of_records(answer, OPTIONS, answer.value.data)
 
 
 def _get(
@@ -219,7 +219,7 @@ def _of_symbol(
     )
     told = answer.value
     rows = [{"symbol": told.symbol, **_without_absent(row, *days)} for row in told.data]
-    yield _page(answer, endpoint, rows)
+    yield page_of_records(answer, endpoint, rows)
 
 
 def _read_daily(body: bytes) -> _Daily:
@@ -255,6 +255,14 @@ def _bars(told: _Daily) -> list[dict[str, Any]]:
     ]
 
 
+def _read_earnings(body: bytes) -> _Earnings:
+    """A symbol that the vendor does not know gives an empty object."""
+    if body.strip() == b"{}":
+        return _Earnings("", [], [])
+    told: _Earnings = read_json(_EARNINGS_BODY.decode, body, EARNINGS.path)
+    return told
+
+
 def _read_listing(body: bytes, endpoint: Endpoint) -> list[dict[str, str]]:
     """A day that the vendor has no list for gives an empty object, no CSV."""
     if body.strip() == b"{}":
@@ -266,8 +274,3 @@ def _without_absent(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """A row in which the vendor's words for "none" are null."""
     said = {name: row.get(name) for name in names if name in row}
     return {**row, **{name: None for name, value in said.items() if value in _ABSENT}}
-
-
-def _page(answer: Answer[Any], endpoint: Endpoint, records: Sequence[Mapping[str, Any]]) -> Page:
-    rows = table_of(endpoint, records)
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

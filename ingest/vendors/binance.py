@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, empty, read_json, table_of
+from ingest.payloads import Page, empty, page_of, read_json, table_of
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
 KLINES_PER_PAGE = 1_000
@@ -79,7 +79,7 @@ def klines(
 def exchange_info(client: VendorClient) -> Iterator[Page]:
     """Every pair with its status and price, lot and notional filters, as of now."""
     answer = client.get("/api/v3/exchangeInfo", {}, _read_info)
-    yield _page(answer, answer.value)
+    yield page_of(answer, answer.value)
 
 
 def _pages_of(
@@ -103,7 +103,7 @@ def _pages_of(
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"{client.vendor} klines repeat one page for {symbol}; try later")
             continue
-        yield _page(answer, _rows(symbol, answer.value, clock))
+        yield page_of(answer, _rows(symbol, answer.value, clock))
         if len(answer.value) < KLINES_PER_PAGE:
             return
         first, repeats = newest + _DAY_MS, 0
@@ -178,10 +178,6 @@ def _spare_the_weight(answer: Answer[Any]) -> None:
 
 def _milliseconds(day: date) -> int:
     return int(datetime.combine(day, time(), UTC).timestamp() * 1000)
-
-
-def _page(answer: Answer[Any], rows: pa.Table) -> Page:
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)
 
 
 def last_full_day(clock: datetime) -> date:

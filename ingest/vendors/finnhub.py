@@ -8,8 +8,8 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
-from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.http import VendorClient
+from ingest.payloads import DRIFT, Page, page_of, read_json, table_of
 from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
 
 WINDOW = 60.0
@@ -85,7 +85,8 @@ def candles(
         def read(body: bytes, symbol: str = symbol) -> pa.Table:
             return _read_candles(body, symbol)
 
-        yield _page(client.get("/api/v1/stock/candle", params, read))
+        answer = client.get("/api/v1/stock/candle", params, read)
+        yield page_of(answer, answer.value)
 
 
 def option_chain(client: VendorClient, underlyings: Sequence[str]) -> Iterator[Page]:
@@ -96,7 +97,8 @@ def option_chain(client: VendorClient, underlyings: Sequence[str]) -> Iterator[P
         underlyings: Symbols of shares; one without options gives no rows.
     """
     for symbol in underlyings:
-        yield _page(client.get("/api/v1/stock/option-chain", {"symbol": symbol}, _read_chain))
+        answer = client.get("/api/v1/stock/option-chain", {"symbol": symbol}, _read_chain)
+        yield page_of(answer, answer.value)
 
 
 def earnings(
@@ -127,7 +129,7 @@ def _whole_calendar(client: VendorClient, symbol: str, start: date, end: date) -
     params |= {"symbol": symbol} if symbol else {}
     answer = client.get("/api/v1/calendar/earnings", params, _read_calendar)
     if answer.value.num_rows < CALENDAR_ROWS:
-        yield _page(answer)
+        yield page_of(answer, answer.value)
         return
     if start == end:
         raise DataError(
@@ -158,6 +160,9 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
 
 def _read_chain(body: bytes) -> pa.Table:
     said = _read(_CHAIN_BODY.decode, body, CHAIN.path)
+    # An empty object is "no options"; anything else without a chain is not, and covers no day.
+    if said and "data" not in said:
+        raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(said)[:5]} and no data")
     head = {f"chain_{name}": value for name, value in said.items() if name != "data"}
     records = [
         {**head, **row} for expiration in said.get("data") or [] for row in _contracts(expiration)
@@ -196,7 +201,3 @@ def _read(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decode
 def _seconds(day: date) -> int:
     """Candles are stamped with UTC midnight of their session date."""
     return int(datetime.combine(day, time(), UTC).timestamp())
-
-
-def _page(answer: Answer[pa.Table]) -> Page:
-    return Page(answer.value, answer.payload_sha256, answer.source_uri, answer.request_hash)

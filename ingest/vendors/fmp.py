@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Exhausted, Params, VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads import Page, page_of_records, read_json
 from trademl.errors import (
     DataError,
     NotEntitled,
@@ -131,7 +131,9 @@ def delisted(client: VendorClient) -> Iterator[Page]:
             lambda body: _new_rows(_records(body, DELISTED), seen),
             {"page": page},
         )
-        yield _page(answer, DELISTED, [_blank_to_null(row, ("ipoDate",)) for row in answer.value])
+        yield page_of_records(
+            answer, DELISTED, [_blank_to_null(row, ("ipoDate",)) for row in answer.value]
+        )
         if not answer.value:
             return
         seen.update(_identity(row) for row in answer.value)
@@ -162,7 +164,7 @@ def statements(client: VendorClient, endpoint: Endpoint, symbol: str) -> Iterato
         if strangers:
             raise SchemaDrift(f"{endpoint.path} was asked by {period}, sent {sorted(strangers)}")
         times = pa.array([accepted_at(row.get("acceptedDate")) for row in answer.value], UTC_TIME)
-        yield _page(answer, endpoint, answer.value, times)
+        yield page_of_records(answer, endpoint, answer.value, times)
 
 
 def accepted_at(text: Any) -> datetime | None:
@@ -206,7 +208,7 @@ def prices(
                 partial(_read_prices, window=window, symbol=symbol, symbols=symbols),
                 {"to": last.isoformat()},
             )
-            yield _page(answer, PRICES, answer.value)
+            yield page_of_records(answer, PRICES, answer.value)
             if len(answer.value) < PRICES_CAP:
                 break
             last = min(date.fromisoformat(row["date"]) for row in answer.value) - _ONE_DAY
@@ -261,7 +263,7 @@ def _whole_window(
 
 def _event_page(answer: Answer[list[dict[str, Any]]], calendar: Calendar) -> Page:
     rows = [_blank_to_null(row, calendar.days) for row in answer.value]
-    return _page(answer, calendar.endpoint, rows)
+    return page_of_records(answer, calendar.endpoint, rows)
 
 
 def _get(
@@ -319,13 +321,3 @@ def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def _blank_to_null(row: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {**row, **{name: None for name in names if row.get(name) == ""}}
-
-
-def _page(
-    answer: Answer[Any],
-    endpoint: Endpoint,
-    records: Sequence[Mapping[str, Any]],
-    vendor_ts: pa.Array | None = None,
-) -> Page:
-    rows = table_of(endpoint, records, vendor_ts)
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

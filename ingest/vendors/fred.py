@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
+from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, Params, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads import Page, page_of_records, read_json
 from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError
 
 PACE = Pace(0.55)
@@ -123,7 +123,7 @@ def vintage_dates(client: VendorClient, series_id: str) -> Iterator[Page]:
         )
         told = answer.value
         rows = [{"series_id": series_id, "vintage_date": day} for day in told.vintage_dates]
-        yield _page(answer, VINTAGE_DATES, rows)
+        yield page_of_records(answer, VINTAGE_DATES, rows)
         offset += len(rows)
         if not _goes_on(offset, told.count, len(rows), _V):
             return
@@ -146,7 +146,7 @@ def series(client: VendorClient, series_id: str) -> Iterator[Page]:
             f"{SERIES.path} was asked for {series_id}, sent {[row.get('id') for row in rows][:3]}"
         )
     times = pa.array([_updated(row.get("last_updated")) for row in rows], UTC_TIME)
-    yield _page(answer, SERIES, rows, times)
+    yield page_of_records(answer, SERIES, rows, times)
 
 
 def is_unknown(error: Rejected) -> bool:
@@ -178,7 +178,7 @@ def _vintages(
     fresh = [told for told in rows if not (is_sequel and told.row["realtime_start"] == start)]
     for place, answer in enumerate(answers):
         kept = [told.row for told in fresh if told.answer == place]
-        yield _page(answer, OBSERVATIONS, _named(kept, series_id, "vintage"))
+        yield page_of_records(answer, OBSERVATIONS, _named(kept, series_id, "vintage"))
 
 
 def _continues(before: Mapping[str, Any], row: Mapping[str, Any], first: date) -> bool:
@@ -190,7 +190,7 @@ def _continues(before: Mapping[str, Any], row: Mapping[str, Any], first: date) -
 def _present_values(client: VendorClient, series_id: str) -> Iterator[Page]:
     for answer in _answers(client, series_id, {}):
         rows = _named(answer.value.observations, series_id, "inferred")
-        yield _page(answer, OBSERVATIONS, rows)
+        yield page_of_records(answer, OBSERVATIONS, rows)
 
 
 def _named(rows: Sequence[Mapping[str, Any]], series_id: str, kind: str) -> list[dict[str, Any]]:
@@ -252,13 +252,3 @@ def _updated(text: Any) -> datetime | None:
         return datetime.fromisoformat(_OFFSET.sub(r"\1:00", str(text))).astimezone(UTC)
     except ValueError as error:
         raise SchemaDrift(f"{SERIES.path} sent {text!r} as last_updated") from error
-
-
-def _page(
-    answer: Answer[Any],
-    endpoint: Endpoint,
-    records: Sequence[Mapping[str, Any]],
-    vendor_ts: pa.Array | None = None,
-) -> Page:
-    rows = table_of(endpoint, records, vendor_ts)
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

@@ -9,8 +9,8 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
-from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.http import VendorClient
+from ingest.payloads import Page, page_of, read_json, table_of
 from trademl.errors import NotEntitled, SchemaDrift, Unavailable, VendorError
 
 WINDOW = 60.0
@@ -126,11 +126,6 @@ def read_body(body: bytes, endpoint: Endpoint) -> Body:
             f"{endpoint.path} says {said.resultsCount} rows and sends {rows}; ask again later"
         )
     return said
-
-
-def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
-    """An answer's rows with its evidence."""
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)
 
 
 def times_of(values: Sequence[Any], endpoint: Endpoint, unit: int) -> pa.Array:

@@ -7,8 +7,8 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, table_of
-from ingest.vendors.massive import Body, Record, page_of, pages, read_body, times_of
+from ingest.payloads import Page, page_of, table_of
+from ingest.vendors.massive import Body, Record, pages, read_body, times_of
 from trademl.errors import SchemaDrift
 
 BASE_AGGREGATES_PER_PAGE = 50_000

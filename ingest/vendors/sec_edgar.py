@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Banned, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads import Page, page_of_records, read_json
 from trademl.errors import ConfigError, Rejected, SchemaDrift, Unavailable, VendorError
 
 PACE = Pace(0.2)
@@ -116,7 +116,9 @@ def tickers(client: VendorClient) -> Iterator[Page]:
     )
     told = answer.value
     records = [dict(zip(told.fields, row, strict=False)) for row in told.data]
-    yield _page(answer, TICKERS, [{**row, "cik": _padded(row.get("cik"))} for row in records])
+    yield page_of_records(
+        answer, TICKERS, [{**row, "cik": _padded(row.get("cik"))} for row in records]
+    )
 
 
 def company(client: VendorClient, symbol: str) -> Iterator[Page]:
@@ -128,7 +130,7 @@ def company(client: VendorClient, symbol: str) -> Iterator[Page]:
     fields = {name: value for name, value in answer.value.items() if name != "filings"}
     lists = ("tickers", "exchanges", "formerNames")
     written = {name: msgspec.json.encode(fields.get(name)).decode() for name in lists}
-    yield _page(answer, COMPANIES, [{**fields, **written, "cik": cik}])
+    yield page_of_records(answer, COMPANIES, [{**fields, **written, "cik": cik}])
 
 
 def submissions(client: VendorClient, symbol: str) -> Iterator[Page]:
@@ -152,7 +154,7 @@ def submissions(client: VendorClient, symbol: str) -> Iterator[Page]:
     for source, rows in parts:
         accepted = [accepted_at(row.get("acceptanceDateTime"), read_as) for row in rows]
         named = [{**_without_blanks(row, "reportDate"), "cik": cik} for row in rows]
-        yield _page(source, SUBMISSIONS, named, pa.array(accepted, UTC_TIME))
+        yield page_of_records(source, SUBMISSIONS, named, pa.array(accepted, UTC_TIME))
 
 
 def companyfacts(client: VendorClient, symbol: str) -> Iterator[Page]:
@@ -179,7 +181,7 @@ def companyfacts(client: VendorClient, symbol: str) -> Iterator[Page]:
         for unit, facts in concept.units.items()
         for fact in facts
     ]
-    yield _page(answer, FACTS, records)
+    yield page_of_records(answer, FACTS, records)
 
 
 def states_utc(texts: Sequence[Any]) -> bool:
@@ -263,13 +265,3 @@ def _padded(cik: Any) -> str:
 
 def _without_blanks(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {**row, **{name: None for name in names if row.get(name) == ""}}
-
-
-def _page(
-    answer: Answer[Any],
-    endpoint: Endpoint,
-    records: Sequence[Mapping[str, Any]],
-    vendor_ts: pa.Array | None = None,
-) -> Page:
-    rows = table_of(endpoint, records, vendor_ts)
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from ingest.endpoints import ENDPOINTS
 from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, table_of
+from ingest.payloads import Page, page_of_records
 from trademl.errors import Rejected, SchemaDrift, Unavailable
 
 FORM_25 = ENDPOINTS["sec_edgar/form_25"]
@@ -47,7 +47,7 @@ def removals(client: VendorClient, start: date, end: date) -> Iterator[Page]:
             continue
         lines = [row for row in answer.value if str(start) <= row["date_filed"] <= str(end)]
         rest = [row for row in lines if row["form_type"] not in _WITH_NOTICE]
-        yield _page(answer, rest)
+        yield page_of_records(answer, FORM_25, rest)
         by_filing: dict[str, list[dict[str, str]]] = {}
         for row in lines:
             if row["form_type"] in _WITH_NOTICE:
@@ -128,8 +128,8 @@ def _with_notice(
     except Rejected as error:
         if "HTTP 404" not in str(error):
             raise
-        return _page(index, lines)
-    return _page(notice, [{**line, **notice.value} for line in lines])
+        return page_of_records(index, FORM_25, lines)
+    return page_of_records(notice, FORM_25, [{**line, **notice.value} for line in lines])
 
 
 def _quarters(start: date, end: date) -> Iterator[tuple[int, int]]:
@@ -139,8 +139,3 @@ def _quarters(start: date, end: date) -> Iterator[tuple[int, int]]:
             following = date(year + quarter // 4, 3 * (quarter % 4) + 1, 1)
             if first <= end and following > start:
                 yield year, quarter
-
-
-def _page(answer: Answer[Any], records: Sequence[Mapping[str, Any]]) -> Page:
-    rows = table_of(FORM_25, records)
-    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)

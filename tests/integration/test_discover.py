@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
-import stamina
 from click.testing import CliRunner
 
 from ingest.discovery import rules
@@ -39,9 +38,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 SETTINGS = Settings(_env_file=None)
 SCAN = "tradingview/scan"
 STOCKS = """
@@ -55,21 +51,14 @@ metadata: {intent: SHORT, logic: trend}
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; pages of two rows, so that small markets have some."""
     monkeypatch.setattr(tradingview, "ROWS_PER_PAGE", 2)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return small_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import duckdb
 import httpx
 import pyarrow.parquet as pq
 import pytest
-import stamina
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,9 +43,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 KEYS = Settings(alpaca_key_id="test-key", alpaca_secret_key="hush-hush", _env_file=None)
 EQUITIES, CRYPTO = "alpaca/bars_1d", "binance/klines_1d"
 BARS_OF = """
@@ -56,22 +52,15 @@ BARS_OF = """
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; pages of seven rows, so that small markets have many."""
     monkeypatch.setattr(alpaca, "BARS_PER_PAGE", 7)
     monkeypatch.setattr(binance, "KLINES_PER_PAGE", 7)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return small_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def run(server, data, vendor, dataset, clock=MORNING_AFTER, **options):

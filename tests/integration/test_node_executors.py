@@ -69,9 +69,10 @@ def test_a_stuck_vendor_delays_no_other(market, data, steps):
         forward(node)
         inflight = []
 
-        def filled(lease, _report):
+        def filled(lease):
             with node.queue() as queue:
                 inflight.append((lease.vendor, queue.budget.state("alpaca").inflight))
+            return ()
 
         tally = work_all(node, Order(filled=filled))
     # The other vendor's task was filled while alpaca's were still waiting for an answer.

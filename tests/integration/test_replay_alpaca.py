@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import duckdb
 import httpx
 import pytest
-import stamina
 
 from ingest import plan
 from ingest.replay.server import ReplayServer
@@ -23,9 +22,6 @@ from trademl.errors import (
     Unavailable,
 )
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 MINUTES, OPTIONS = "alpaca/bars_1m", "alpaca/option_snapshots"
 MARKET_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "market_us"
 FRIDAY = {"start": date(2020, 3, 6), "end": date(2020, 3, 13), "symbols": ["AAA", "BRK.B"]}
@@ -36,22 +32,15 @@ MINUTES_OF = (
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; small pages, so that small markets have many."""
     monkeypatch.setattr(alpaca, "BARS_PER_PAGE", 5)
     monkeypatch.setattr(alpaca_options, "SNAPSHOTS_PER_PAGE", 5)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def served_minutes():

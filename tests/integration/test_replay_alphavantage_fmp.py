@@ -60,11 +60,6 @@ def market(tmp_path):
     return wide_market(tmp_path / "market")
 
 
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
 def served(*symbols):
     return sorted(
         (r["symbol"], r["date"], r["open"], r["high"], r["low"], r["close"], float(r["volume"]))

@@ -6,7 +6,6 @@ from pathlib import Path
 import duckdb
 import httpx
 import pytest
-import stamina
 
 from ingest.http import VendorClient
 from ingest.replay import finnhub_wire
@@ -32,8 +31,7 @@ from trademl.errors import (
     Unavailable,
 )
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
+pytestmark = pytest.mark.usefixtures("no_waits")
 
 MARKET_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "market_us"
 CANDLES, CHAIN = "finnhub/candles_1d_split_adjusted", "finnhub/option_chain"
@@ -42,21 +40,9 @@ NAMES = {"symbols": ["AAA", "BBB", "BRK.B"], "start": FIRST}
 SPAN = {"start": FIRST, "end": LAST}
 
 
-@pytest.fixture(autouse=True)
-def quick():
-    """No waits between tries."""
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
-
-
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def adjusted(row):
@@ -276,6 +262,11 @@ def test_an_empty_chain_has_no_rows(data_of_none):
     with client_of(data_of_none) as client:
         (page,) = finnhub.option_chain(client, ["ZQXA"])
     assert page.rows.num_rows == 0
+
+
+def test_a_document_without_a_chain_is_no_empty_chain():
+    with client_of({"odd": 1}) as client, pytest.raises(SchemaDrift, match=r"'odd'.* and no data"):
+        list(finnhub.option_chain(client, ["ZQXA"]))
 
 
 def test_an_unknown_field_is_kept_and_another_shape_is_drift():

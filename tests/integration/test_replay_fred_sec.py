@@ -47,11 +47,6 @@ def market(tmp_path):
     return wide_market(tmp_path / "market")
 
 
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
 def true_history(today):
     """Per period, from when to when each value was current; equal ones in a row are one."""
     rows = []

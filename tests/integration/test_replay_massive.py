@@ -7,7 +7,6 @@ import duckdb
 import httpx
 import pyarrow as pa
 import pytest
-import stamina
 
 from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
@@ -44,9 +43,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 MARKET_US, PAYLOADS = SHARED / "market_us", SHARED / "payloads" / "polygon"
 GROUPED, DAYS, MINUTES = "massive/grouped_1d", "massive/aggs_1d", "massive/aggs_1m"
@@ -59,23 +55,16 @@ DAYS_OF = """
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, no_waits):
     """No waits between tries; small pages, so that small markets have many."""
     monkeypatch.setattr(massive, "ROWS_PER_PAGE", 2)
     monkeypatch.setattr(massive_bars, "BASE_AGGREGATES_PER_PAGE", 7)
     monkeypatch.setattr(massive_options, "CONTRACTS_PER_PAGE", 5)
-    with stamina.set_testing(True, attempts=3, cap=True):
-        yield
 
 
 @pytest.fixture
 def market(tmp_path):
     return rich_market(tmp_path / "market")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
 
 
 def served_days():

@@ -1,0 +1,74 @@
+-- One row per symbol and period in which its vendor said the same of it (a slowly changing dimension of type 2): status, exchange,
+-- tick and lot. What was said becomes known when it was landed; raw keeps every landing, so the history is rebuilt from it.
+with assets as (
+    select
+        symbol,
+        'equity' as asset_class,
+        exchange,
+        name,
+        status,
+        is_tradable,
+        ingested_at,
+        ingest_id
+    from {{ ref('raw_assets') }}
+    where ingested_at <= {{ as_of() }}
+    -- A ticker that is used again has the id of each of its companies; the one that trades speaks for it.
+    qualify row_number() over (
+        partition by symbol, ingest_id
+        order by status = 'active' desc, asset_id desc
+    ) = 1
+),
+
+pairs as (
+    select
+        symbol,
+        'crypto' as asset_class,
+        'BINANCE' as exchange,
+        status,
+        tick_size,
+        lot_size,
+        min_notional_usd,
+        ingested_at,
+        ingest_id
+    from {{ ref('raw_exchange_filters') }}
+    where ingested_at <= {{ as_of() }}
+),
+
+told as (
+    select * from assets
+    union all by name
+    select * from pairs
+),
+
+compared as (
+    select
+        *,
+        struct_pack(exchange, name, status, is_tradable, tick_size, lot_size, min_notional_usd) as said,
+        (lag(said) over landings is distinct from said) as is_change
+    from told
+    window landings as (partition by asset_class, symbol order by ingested_at, ingest_id)
+),
+
+final as (
+    select
+        symbol,
+        asset_class,
+        exchange,
+        name,
+        status,
+        is_tradable,
+        tick_size,
+        lot_size,
+        min_notional_usd,
+        ingested_at as valid_from_at,
+        lead(ingested_at) over (
+            partition by asset_class, symbol
+            order by ingested_at, ingest_id
+        ) as valid_to_at,
+        ingest_id
+    from compared
+    where is_change
+)
+
+select * from final
+order by asset_class, symbol, valid_from_at
