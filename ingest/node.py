@@ -26,6 +26,7 @@ from ingest.node_context import Node
 from ingest.pipeline_runs import finish_run, interrupt_runs, pipeline_runs, start_run
 from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily
+from ingest.stage_gate import GATE, gate
 from ingest.tasks import Lease
 from trademl import lake
 from trademl.errors import ConfigError, TradeMLError
@@ -34,8 +35,9 @@ FORWARD_EVERY = timedelta(minutes=15)
 LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30
 HEAVY_DAYS = 180
 PROBE_EVERY = timedelta(days=7)
-PRUNE_DAYS = 14
-"""Tasks that failed for good are forgotten then, and an audit may queue them again."""
+FAILED_DAYS, DONE_DAYS = 14, 3
+"""Tasks are forgotten then. A vendor's day has room for some 10,000 tasks: more would only make
+the queue of a small machine slow."""
 TICK_SECONDS = 5.0
 
 LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
@@ -63,7 +65,7 @@ def alone(node: Node) -> Iterator[None]:
         with FileLock(path.with_name("node.lock"), timeout=0):
             with node.queue() as queue, node.control() as control:
                 queue.abandon(node.owner)
-                interrupt_runs(control, (LIGHT, HEAVY, MAINTENANCE))
+                interrupt_runs(control, (LIGHT, HEAVY, GATE, MAINTENANCE))
             yield
     except Timeout:
         raise ConfigError(
@@ -72,7 +74,10 @@ def alone(node: Node) -> Iterator[None]:
 
 
 def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
-    """Audits what is published and queues GAP tasks; forgets old failures when it is thorough.
+    """Audits what is published and queues GAP tasks.
+
+    When it is thorough it also forgets what failed long ago, and looks whether the next stage is
+    due.
 
     Args:
         node: The node.
@@ -82,12 +87,14 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
         What was found; nothing where no version is published yet.
     """
     with node.queue() as queue:
-        pruned = queue.prune(PRUNE_DAYS) if heavy else 0
+        pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
     if not lake.list_versions(node.data_dir):
         log.info("plan", skipped="no version is published yet")
         return ()
     start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
     found = audit.audit(node, audit.Scope(start, end))
+    if heavy and node.settings.backfill_enabled:
+        _recorded(node, GATE, lambda: gate(node))
     log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
     return found
 

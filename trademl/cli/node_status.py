@@ -12,6 +12,8 @@ from rich.table import Table
 from ingest.forward import ages
 from ingest.node_context import Node
 from ingest.pipeline_runs import pipeline_runs
+from ingest.stage_gate import GATE, LEAST_GREEN
+from ingest.stages import read_stage
 from ingest.work import usable_vendors
 
 REFRESH_SECONDS = 2.0
@@ -64,14 +66,15 @@ def _table(node: Node) -> Table:
 
 
 def _lines(node: Node) -> list[tuple[str, str]]:
-    """The queue and the vendors."""
+    """The stage, the queue and the vendors."""
     with node.queue() as queue:
         counts = queue.counts()
         states = {
             vendor: queue.budget.state(vendor)
             for vendor in usable_vendors(node.registry, node.settings)
         }
-    lines = [
+    lines = _stage(node)
+    lines += [
         (f"queue {kind} {status}", str(count)) for (kind, status), count in sorted(counts.items())
     ]
     for vendor, state in states.items():
@@ -80,3 +83,23 @@ def _lines(node: Node) -> list[tuple[str, str]]:
         said = f"{state.spent_today} of {cap} calls today, {state.inflight} tasks in flight{frozen}"
         lines.append((f"vendor {vendor}", said))
     return lines
+
+
+def _stage(node: Node) -> list[tuple[str, str]]:
+    """The stage, and how far its gate saw it the last time."""
+    stage = read_stage(node.data_dir)
+    if stage is None:
+        return []
+    with node.control() as control:
+        runs = pipeline_runs(control, GATE, most=1)
+    said = f"{stage.stage}, {len(stage.symbols)} symbols"
+    metrics = (runs[0].metrics or {}) if runs else {}
+    if metrics.get("promoted_to") == stage.stage:
+        return [("stage", f"{said}, since {runs[0].started_at:%Y-%m-%d %H:%M} UTC")]
+    shares = [
+        f"{name} {green / max(expected, 1):.1%}"
+        for name, (green, expected) in metrics.get("coverage", {}).items()
+    ]
+    if shares:
+        said += f"; GREEN {', '.join(shares)}, the next stage begins at {LEAST_GREEN:.0%}"
+    return [("stage", said)]
