@@ -6,30 +6,29 @@ them in this order, ``run_node`` when they are due.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from filelock import FileLock, Timeout
 
 from ingest import audit, probes
-from ingest.control import control_path
+from ingest.aside import Aside
 from ingest.executors import Order, Tally, work_all
 from ingest.export import export_nightly
 from ingest.forward import LISTINGS, forward
 from ingest.jobs import IngestReport
 from ingest.node_context import Node
-from ingest.pipeline_runs import finish_run, interrupt_runs, pipeline_runs, start_run
+from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
 from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily
 from ingest.stage_gate import GATE, gate
 from ingest.tasks import Lease
 from trademl import lake
-from trademl.errors import ConfigError, TradeMLError
+from trademl.errors import TradeMLError
 
 FORWARD_EVERY = timedelta(minutes=15)
 LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30
@@ -40,7 +39,6 @@ FAILED_DAYS, DONE_DAYS = 14, 3
 the queue of a small machine slow."""
 TICK_SECONDS = 5.0
 
-LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
 _LOCAL = (
     ("exchange_calendars", "sessions"),
     ("file", "sectors"),
@@ -50,27 +48,6 @@ _LOCAL = (
 """What is landed from this machine, without a vendor's budget."""
 
 log = structlog.get_logger()
-
-
-@contextmanager
-def alone(node: Node) -> Iterator[None]:
-    """The only node of a data directory; what an earlier one left behind is given back.
-
-    Raises:
-        ConfigError: A node is running already.
-    """
-    path = control_path(node.data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path.with_name("node.lock"), timeout=0):
-            with node.queue() as queue, node.control() as control:
-                queue.abandon(node.owner)
-                interrupt_runs(control, (LIGHT, HEAVY, GATE, MAINTENANCE))
-            yield
-    except Timeout:
-        raise ConfigError(
-            f"a node is at work in {node.data_dir}; it audits and fills gaps by itself, or stop it"
-        ) from None
 
 
 def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
@@ -160,40 +137,47 @@ def run_once(node: Node) -> Tally:
 
 
 def run_node(node: Node) -> None:
-    """Runs the loops until the node is told to stop.
+    """Runs the loops until the node is told to stop; beside another node it only works the queue.
 
     An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
     """
-    with alone(node):
+    with seat(node) as place:
+        node = place.node
+        log.info("node", owner=node.owner, data=str(node.data_dir))
         failed: list[BaseException] = []
         ended = threading.Event()
-
-        def working() -> None:
-            try:
-                work(node, is_done_when_idle=False, ended=ended)
-            except BaseException as error:  # told to the loop below, which ends with it
-                failed.append(error)
-
-        worker = threading.Thread(target=working, name="executors")
-        worker.start()
+        maintenance = Aside("maintenance", failed)
+        executors = Aside("executors", failed)
+        executors(lambda: work(node, is_done_when_idle=False, ended=ended))
         forwarded: datetime | None = None
         try:
             while not node.is_stopping() and not failed:
-                forwarded = tick(node, forwarded)
+                if place.leads():
+                    forwarded = tick(node, forwarded, maintenance)
                 node.wait(TICK_SECONDS)
         finally:
             ended.set()
-            worker.join()
+            executors.join()
+            maintenance.join()
         if failed:
             raise failed[0]
 
 
-def tick(node: Node, forwarded: datetime | None) -> datetime:
+def _here(action: Callable[[], object]) -> None:
+    action()
+
+
+def tick(
+    node: Node,
+    forwarded: datetime | None,
+    aside: Callable[[Callable[[], object]], None] = _here,
+) -> datetime:
     """Runs what is due; when forward ingest ran last.
 
     Args:
         node: The node.
         forwarded: When forward ingest ran last, none for never.
+        aside: Runs maintenance, which takes minutes that the other loops do not have.
     """
     now = node.now()
     zone, at = ZoneInfo(node.settings.timezone), node.settings.maintenance_time
@@ -207,15 +191,19 @@ def tick(node: Node, forwarded: datetime | None) -> datetime:
     elif is_due(_last_plan(node), now, LIGHT_EVERY):
         _guarded("plan", lambda: _recorded(node, LIGHT, lambda: _as_metrics(plan(node))))
     if not node.is_stopping() and is_due_daily(last_start(node, MAINTENANCE), now, at, zone):
-        _guarded("maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node)))
+        aside(
+            lambda: _guarded(
+                "maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node))
+            )
+        )
     return forwarded
 
 
 def last_start(node: Node, name: str) -> datetime | None:
-    """When a loop ran last, as far as it is recorded."""
+    """When a loop ran last, as far as it is recorded; one that was stopped is to run again."""
     with node.control() as control:
-        runs = pipeline_runs(control, name, most=1)
-    return runs[0].started_at if runs else None
+        runs = pipeline_runs(control, name, most=2)
+    return next((run.started_at for run in runs if run.status != "CANCELLED"), None)
 
 
 def _last_plan(node: Node) -> datetime | None:
@@ -234,7 +222,12 @@ def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) ->
         try:
             metrics = action()
         except TradeMLError as error:
-            finish_run(control, run_id, "FAILED", {"error": str(error)})
+            finish_run(
+                control,
+                run_id,
+                "CANCELLED" if node.is_stopping() else "FAILED",
+                {"error": str(error)},
+            )
             raise
         finish_run(control, run_id, "SUCCEEDED", metrics)
 

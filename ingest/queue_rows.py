@@ -76,10 +76,11 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
 
     A task that kills its worker cannot say so. Every death therefore counts as an attempt of the
     tasks that were held then, and the fifth attempt is the last, however they ended. The innocent
-    must not go down with the guilty: after its first attempt a task goes again at once, as a kill
-    or a power cut asks for; those that had attempts before go one after the other, a minute
-    apart, so that they are not held together again. A node that is told to stop gives its tasks
-    back by itself (``Queue.defer``), and that is no attempt.
+    must not go down with the guilty, nor with a node that is killed again and again: after its
+    first attempt a task goes again at once, as a power cut asks for; those that had attempts
+    before go to the end of their lane, a minute apart, so that they are neither held together
+    again nor the first thing that each new life begins with. A node that is told to stop gives
+    its tasks back by itself (``Queue.defer``), and that is no attempt.
 
     Args:
         tx: The transaction.
@@ -93,13 +94,14 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
         is_last = before + 1 >= MAX_ATTEMPTS
         tx.con.execute(
             "update backfill_queue set status = ?, attempts = ?, lease_owner = null,"
-            " lease_expires_at = null, next_not_before = ?, last_error = ?, updated_at = ?"
-            " where id = ?",
+            " lease_expires_at = null, next_not_before = ?, last_error = ?,"
+            " created_at = coalesce(?, created_at), updated_at = ? where id = ?",
             (
                 "FAILED" if is_last else "PENDING",
                 before + 1,
                 tx.later(wait) if wait and not is_last else None,
                 error,
+                tx.at if before else None,
                 tx.at,
                 task,
             ),

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ingest.audit import Scope, audit
 from ingest.export import export_nightly
-from ingest.node import alone
+from ingest.node_slots import alone
 from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks

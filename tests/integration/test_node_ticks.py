@@ -6,7 +6,8 @@ import pyarrow as pa
 import pytest
 
 from ingest.forward import forward
-from ingest.node import HEAVY, LIGHT, MAINTENANCE, alone, run_node, run_once, tick
+from ingest.node import run_node, run_once, tick
+from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone
 from ingest.pipeline_runs import pipeline_runs, start_run
 from ingest.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks

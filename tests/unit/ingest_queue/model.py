@@ -235,11 +235,12 @@ class Model:
         return len(held)
 
     def _die(self, errors):
-        """The first death costs no time; those that died before go a minute apart."""
+        """The first death costs no time; those that died before go last, a minute apart."""
         dead = [task for task in self.tasks if task.number in errors]
         later = self.seconds
         for task in sorted(dead, key=lambda task: -task.attempts):
             task.attempts += 1
+            task.created = self.now() if task.attempts > 1 else task.created
             waits = later if later > self.seconds and task.attempts > 1 else None
             later += 60 * (task.attempts > 1)
             last = task.attempts == 5
