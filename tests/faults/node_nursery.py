@@ -41,7 +41,7 @@ DATASET = "equities_bars_1d"
 ALPACA = Settings(alpaca_key_id="test-key", alpaca_secret_key="hush-hush", _env_file=None)
 PAUSE = 120.0
 """Seconds that the node's clocks go on between two lives, as a service manager waits."""
-_LOG = """
+LEASE_LOG = """
 create table lease_log (
     seq integer primary key autoincrement, event text not null, lease_id integer not null,
     task_id integer not null, owner text
@@ -126,7 +126,7 @@ class Nursery:
         with Control(control_path(self.data), self.clock(), durable=False) as control:
             Queue(control, Registry.of(read_capabilities())).add(works)
         with closing(sqlite3.connect(control_path(self.data))) as con:
-            con.executescript(_LOG)
+            con.executescript(LEASE_LOG)
 
     def live(self, marks=None, until_idle=False):
         """Forks a node; its process id, or waits for its end."""
