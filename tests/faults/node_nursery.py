@@ -221,21 +221,20 @@ def history(symbols, before=LAST - timedelta(days=7)):
 
 
 def killed(plan):
-    """Kills nodes at random moments until it was often enough, then lets the last one finish.
+    """Kills nodes at random moments; the last one of a data directory finishes its queue.
 
     Args:
-        plan: ``folder``, ``url``, ``symbols``, ``kills``, ``lineages`` and ``seed``.
+        plan: ``folder``, ``url``, ``symbols``, ``kills``, of these at most ``most`` in one data
+            directory, and ``seed``.
     """
     draw = random.Random(plan["seed"])
     seen = Counter()
     facts = []
-    for number in range(plan["lineages"]):
-        nursery = Nursery(Path(plan["folder"]) / f"data-{number}", plan["url"])
+    while seen["kills"] < plan["kills"]:
+        nursery = Nursery(Path(plan["folder"]) / f"data-{len(facts)}", plan["url"])
         nursery.begin(history(plan["symbols"]))
-        share = -(-plan["kills"] // plan["lineages"])
-        for _ in range(min(share, plan["kills"] - seen["kills"])):
-            if nursery.is_done():
-                break
+        enough = min(seen["kills"] + plan["most"], plan["kills"])
+        while seen["kills"] < enough and not nursery.is_done():
             seen.update(one_kill(nursery, draw))
         facts.append(finished(nursery))
     return {"seen": seen, "facts": facts}
@@ -274,11 +273,11 @@ def one_kill(nursery, draw):
 def finished(nursery):
     """Lets nodes finish the queue and end politely, until nothing waits."""
     while not nursery.is_done():
-        # Longer than any wait of a task that was given back.
-        nursery.ahead += 310
+        # Long for tasks that were given back, short for buckets: they stay as full as they are.
+        nursery.ahead += 250
         begun, marks = time.monotonic(), Marks()
         child = nursery.live(marks)
-        while time.monotonic() < begun + 5 and not nursery.is_done():
+        while time.monotonic() < begun + 30 and not nursery.is_done():
             time.sleep(0.02)
         os.kill(child, signal.SIGTERM)
         assert os.waitpid(child, 0)[1] == 0
