@@ -88,7 +88,7 @@ def test_killed_nodes_lose_nothing_and_land_nothing_twice(kills, most, names, tm
 
 
 def test_two_nodes_share_a_queue_and_the_second_takes_over(tmp_path):
-    symbols = SYMBOLS[:20]
+    symbols = SYMBOLS[:10]
     found, _ = nursed(tmp_path, "paired", symbols)
     facts = found["facts"]
     assert sorted(facts["owners"]) == ["node-1", "node-1.1"]
