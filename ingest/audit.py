@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.node_context import Node
+from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
 from trademl import lake
 from trademl.errors import ConfigError
@@ -190,6 +191,7 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
 def _works(node: Node, table: str, missing: Sequence[Partition]) -> tuple[list[Work], int]:
     """GAP tasks for partitions, and how many partitions the vendor was asked for lately."""
     audited = TABLES[table]
+    stage = _stage_of(node, audited)
     lately = _asked_lately(node, audited)
     wanted = [one for one in missing if not lately(one)]
     windows: dict[tuple[date, date], list[str]] = {}
@@ -198,15 +200,25 @@ def _works(node: Node, table: str, missing: Sequence[Partition]) -> tuple[list[W
     works = [
         Work(audited.dataset, start, end, "GAP", symbol)
         for (start, end), symbols in sorted(windows.items())
-        for symbol in _together(symbols)
+        for symbol in _together(symbols, stage)
     ]
-    return works, len(missing) - len(wanted)
+    return list(in_lanes(stage, works)), len(missing) - len(wanted)
 
 
-def _together(symbols: Sequence[str]) -> Sequence[str | None]:
-    if len(symbols) >= TOGETHER or symbols == [""]:
+def _stage_of(node: Node, audited: Audited) -> Stage | None:
+    """The node's stage, where it says something of the dataset."""
+    stage = read_stage(node.data_dir)
+    return stage if stage and audited.dataset in stage.starts else None
+
+
+def _together(symbols: Sequence[str], stage: Stage | None) -> Sequence[str | None]:
+    """None for all symbols, which are those of the stage; others are named."""
+    if symbols == [""]:
         return (None,)
-    return symbols
+    held = [symbol for symbol in symbols if stage is None or symbol in stage.symbols]
+    if len(held) < TOGETHER:
+        return symbols
+    return (None, *(symbol for symbol in symbols if symbol not in held))
 
 
 def _runs(partitions: Sequence[Partition]) -> Iterator[tuple[str, date, date]]:

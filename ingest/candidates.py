@@ -125,7 +125,10 @@ class Candidates:
     def _is_open(self, dataset: str, kind: Kind, vendors: Collection[str] | None) -> bool:
         """Whether a task of the group may be leased, or has to be put off until tomorrow."""
         serving = [row.vendor for row in self._registry.rows if row.dataset == dataset]
-        if vendors is not None and not set(vendors).intersection(serving):
+        if vendors is not None:
+            # What others could serve is theirs to look at: a busy vendor's tasks stay in line.
+            serving = [vendor for vendor in serving if vendor in vendors]
+        if not serving:
             return False
         verdicts = {self.verdict(vendor, dataset, kind) for vendor in serving}
         return Verdict.GRANTED in verdicts or verdicts <= {Verdict.DAY_SPENT}

@@ -6,38 +6,38 @@ them in this order, ``run_node`` when they are due.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import structlog
-from filelock import FileLock, Timeout
 
 from ingest import audit, probes
-from ingest.control import control_path
+from ingest.aside import Aside
 from ingest.executors import Order, Tally, work_all
 from ingest.export import export_nightly
 from ingest.forward import LISTINGS, forward
 from ingest.node_context import Node
-from ingest.pipeline_runs import finish_run, interrupt_runs, pipeline_runs, start_run
+from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
 from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily
+from ingest.stage_gate import GATE, gate
 from ingest.tasks import Lease, Work
 from trademl import lake
-from trademl.errors import ConfigError, TradeMLError
+from trademl.errors import TradeMLError
 
 FORWARD_EVERY = timedelta(minutes=15)
 LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30
 HEAVY_DAYS = 180
 PROBE_EVERY = timedelta(days=7)
-PRUNE_DAYS = 14
-"""Tasks that failed for good are forgotten then, and an audit may queue them again."""
+FAILED_DAYS, DONE_DAYS = 14, 3
+"""Tasks are forgotten then. A vendor's day has room for some 10,000 tasks: more would only make
+the queue of a small machine slow."""
 TICK_SECONDS = 5.0
 
-LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
 _LOCAL = (
     ("exchange_calendars", "sessions"),
     ("file", "sectors"),
@@ -49,29 +49,11 @@ _LOCAL = (
 log = structlog.get_logger()
 
 
-@contextmanager
-def alone(node: Node) -> Iterator[None]:
-    """The only node of a data directory; what an earlier one left behind is given back.
-
-    Raises:
-        ConfigError: A node is running already.
-    """
-    path = control_path(node.data_dir)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path.with_name("node.lock"), timeout=0):
-            with node.queue() as queue, node.control() as control:
-                queue.abandon(node.owner)
-                interrupt_runs(control, (LIGHT, HEAVY, MAINTENANCE))
-            yield
-    except Timeout:
-        raise ConfigError(
-            f"a node is at work in {node.data_dir}; it audits and fills gaps by itself, or stop it"
-        ) from None
-
-
 def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
-    """Audits what is published and queues GAP tasks; forgets old failures when it is thorough.
+    """Audits what is published and queues GAP tasks.
+
+    When it is thorough it also forgets what failed long ago, and looks whether the next stage is
+    due.
 
     Args:
         node: The node.
@@ -81,12 +63,14 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
         What was found; nothing where no version is published yet.
     """
     with node.queue() as queue:
-        pruned = queue.prune(PRUNE_DAYS) if heavy else 0
+        pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
     if not lake.list_versions(node.data_dir):
         log.info("plan", skipped="no version is published yet")
         return ()
     start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
     found = audit.audit(node, audit.Scope(start, end))
+    if heavy and node.settings.backfill_enabled:
+        _recorded(node, GATE, lambda: gate(node))
     log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
     return found
 
@@ -151,40 +135,47 @@ def run_once(node: Node) -> Tally:
 
 
 def run_node(node: Node) -> None:
-    """Runs the loops until the node is told to stop.
+    """Runs the loops until the node is told to stop; beside another node it only works the queue.
 
     An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
     """
-    with alone(node):
+    with seat(node) as place:
+        node = place.node
+        log.info("node", owner=node.owner, data=str(node.data_dir))
         failed: list[BaseException] = []
         ended = threading.Event()
-
-        def working() -> None:
-            try:
-                work(node, is_done_when_idle=False, ended=ended)
-            except BaseException as error:  # told to the loop below, which ends with it
-                failed.append(error)
-
-        worker = threading.Thread(target=working, name="executors")
-        worker.start()
+        maintenance = Aside("maintenance", failed)
+        executors = Aside("executors", failed)
+        executors(lambda: work(node, is_done_when_idle=False, ended=ended))
         forwarded: datetime | None = None
         try:
             while not node.is_stopping() and not failed:
-                forwarded = tick(node, forwarded)
+                if place.leads():
+                    forwarded = tick(node, forwarded, maintenance)
                 node.wait(TICK_SECONDS)
         finally:
             ended.set()
-            worker.join()
+            executors.join()
+            maintenance.join()
         if failed:
             raise failed[0]
 
 
-def tick(node: Node, forwarded: datetime | None) -> datetime:
+def _here(action: Callable[[], object]) -> None:
+    action()
+
+
+def tick(
+    node: Node,
+    forwarded: datetime | None,
+    aside: Callable[[Callable[[], object]], None] = _here,
+) -> datetime:
     """Runs what is due; when forward ingest ran last.
 
     Args:
         node: The node.
         forwarded: When forward ingest ran last, none for never.
+        aside: Runs maintenance, which takes minutes that the other loops do not have.
     """
     now = node.now()
     zone, at = ZoneInfo(node.settings.timezone), node.settings.maintenance_time
@@ -198,15 +189,19 @@ def tick(node: Node, forwarded: datetime | None) -> datetime:
     elif is_due(_last_plan(node), now, LIGHT_EVERY):
         _guarded("plan", lambda: _recorded(node, LIGHT, lambda: _as_metrics(plan(node))))
     if not node.is_stopping() and is_due_daily(last_start(node, MAINTENANCE), now, at, zone):
-        _guarded("maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node)))
+        aside(
+            lambda: _guarded(
+                "maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node))
+            )
+        )
     return forwarded
 
 
 def last_start(node: Node, name: str) -> datetime | None:
-    """When a loop ran last, as far as it is recorded."""
+    """When a loop ran last, as far as it is recorded; one that was stopped is to run again."""
     with node.control() as control:
-        runs = pipeline_runs(control, name, most=1)
-    return runs[0].started_at if runs else None
+        runs = pipeline_runs(control, name, most=2)
+    return next((run.started_at for run in runs if run.status != "CANCELLED"), None)
 
 
 def _last_plan(node: Node) -> datetime | None:
@@ -225,7 +220,12 @@ def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) ->
         try:
             metrics = action()
         except TradeMLError as error:
-            finish_run(control, run_id, "FAILED", {"error": str(error)})
+            finish_run(
+                control,
+                run_id,
+                "CANCELLED" if node.is_stopping() else "FAILED",
+                {"error": str(error)},
+            )
             raise
         finish_run(control, run_id, "SUCCEEDED", metrics)
 

@@ -40,6 +40,7 @@ class Node:
         base_url: Replaces every vendor's host, e.g. by a replay.
         make_client: Opens a client.
         durable: Whether the control file survives a power cut at every moment.
+        slot: Its number among the nodes of its data directory, 0 for the one that leads.
     """
 
     data_dir: Path
@@ -52,6 +53,7 @@ class Node:
     base_url: str | None = None
     make_client: ClientFactory = VendorClient
     durable: bool = True
+    slot: int = 0
     providers: Providers = field(init=False)
 
     def __post_init__(self) -> None:
@@ -64,8 +66,8 @@ class Node:
 
     @property
     def owner(self) -> str:
-        """Who holds the leases: one node works a data directory at a time."""
-        return self.settings.node_id
+        """Who holds the leases: no two nodes of a data directory have the same number."""
+        return f"{self.settings.node_id}.{self.slot}" if self.slot else self.settings.node_id
 
     def is_stopping(self) -> bool:
         """Whether the node was told to stop."""

@@ -3,12 +3,14 @@
 A read-only connection sees the last committed state (WAL), makes no file and moves no clock.
 """
 
+import json
 import sqlite3
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -101,6 +103,28 @@ def read_state(
         states,
         tuple(RunState(name, status, moment_of(at), error) for name, status, at, error in runs),
     )
+
+
+def latest_run(path: Path, name: str) -> tuple[datetime, dict[str, Any]] | None:
+    """When a pipeline ran last, and what it recorded; none where it never did.
+
+    Args:
+        path: The control file, which is there.
+        name: The pipeline.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            found = con.execute(
+                "select started_at, coalesce(metrics_json, '{}') from pipeline_runs"
+                " where pipeline_name = ? order by started_at desc, rowid desc limit 1",
+                (name,),
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return (moment_of(found[0]), json.loads(found[1])) if found else None
 
 
 def read_table(path: Path, name: str) -> pa.Table:

@@ -18,11 +18,13 @@ from ingest.node_clock import moment_of, stamp
 from ingest.node_limits import NodeLimits
 from ingest.queue_rows import (
     LEASE_SECONDS,
+    MAX_ATTEMPTS,
     NO_CAPACITY_SECONDS,
     LeaseLost,
     add_work,
     cooldowns,
     hold,
+    interrupted,
     lease_task,
     next_midnight,
     put_off,
@@ -35,7 +37,6 @@ from ingest.tasks import KINDS, Kind, Lease, Task, Work
 __all__ = ["LeaseLost", "Providers", "Queue", "Reason"]
 
 BACKOFF_SECONDS, BACKOFF_CAP_SECONDS = 60, 3600
-MAX_ATTEMPTS = 5
 NOT_ENTITLED_SECONDS = 24 * 3600
 OTHER_VENDOR_SECONDS = 10
 LATE_SECONDS = 3600
@@ -253,7 +254,7 @@ class Queue:
             release(tx, lease, "PENDING", until, reason)
 
     def abandon(self, owner: str) -> int:
-        """Gives back all tasks of an owner that is known to be dead; this is not an attempt.
+        """Gives back all tasks of an owner that is known to be dead: an attempt of each.
 
         Args:
             owner: Who held them.
@@ -262,14 +263,13 @@ class Queue:
             How many there were.
         """
         with self._control.transaction() as tx:
-            given_back = tx.con.execute(
-                "update backfill_queue set status = 'PENDING', lease_owner = null,"
-                " lease_expires_at = null, last_error = 'interrupted', updated_at = ?"
-                " where status = 'LEASED' and lease_owner = ? returning id",
-                (tx.at, owner),
+            held = tx.con.execute(
+                "select id, attempts, 'interrupted' from backfill_queue"
+                " where status = 'LEASED' and lease_owner = ?",
+                (owner,),
             ).fetchall()
-            tx.con.executemany("delete from leases where task_id = ?", given_back)
-            return len(given_back)
+            interrupted(tx, held)
+            return len(held)
 
     def not_entitled(self, lease: Lease, providers: Providers) -> None:
         """The vendor's plan does not hold this: it is not asked for the symbol for a day.
@@ -297,22 +297,31 @@ class Queue:
             else:
                 release(tx, lease, "FAILED", None, error)
 
-    def prune(self, days: int) -> int:
-        """Forgets tasks that failed that long ago, so that an audit may queue them again.
+    def prune(self, failed_days: int, done_days: int) -> int:
+        """Forgets tasks that ended long ago; what failed may be queued again by an audit then.
+
+        Nothing is asked of tasks that are done: their partitions are there, and a window queued
+        again opens a row or makes one alike. Only that a bootstrap was once queued is asked, by
+        the set-up, so that its newest task stays.
 
         Args:
-            days: Age in days since the last change.
+            failed_days: Age of failed tasks in days since the last change.
+            done_days: The same of tasks that are done.
 
         Returns:
             How many there were.
         """
         with self._control.transaction() as tx:
             tx.con.execute("delete from cooldowns where ends_at <= ?", (tx.at,))
-            found = tx.con.execute(
-                "delete from backfill_queue where status = 'FAILED' and updated_at <= ?",
-                (stamp(tx.now - timedelta(days=days)),),
-            )
-            return found.rowcount
+            found = [
+                tx.con.execute(
+                    "delete from backfill_queue where status = ? and updated_at <= ? and id is not"
+                    " (select max(id) from backfill_queue where ? = 'DONE' and kind = 'BOOTSTRAP')",
+                    (status, stamp(tx.now - timedelta(days=days)), status),
+                ).rowcount
+                for status, days in (("FAILED", failed_days), ("DONE", done_days))
+            ]
+            return sum(found)
 
     def has_due(self, kinds: Collection[Kind] = KINDS) -> bool:
         """Whether a task of these kinds waits for nothing but a vendor with capacity."""

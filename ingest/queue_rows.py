@@ -11,6 +11,8 @@ from trademl.errors import DataError
 
 LEASE_SECONDS = 300
 NO_CAPACITY_SECONDS = 300
+MAX_ATTEMPTS = 5
+APART_SECONDS = 60
 _MESSAGE_LENGTH = 500
 
 
@@ -60,14 +62,50 @@ def _insert(tx: Transaction, work: Work, priority: int, start: str, end: str) ->
 
 
 def revert_expired(tx: Transaction) -> None:
-    """Tasks whose lease has ended are waiting again."""
-    reverted = tx.con.execute(
-        "update backfill_queue set status = 'PENDING', lease_owner = null,"
-        " lease_expires_at = null, last_error = 'lease of ' || lease_owner || ' expired',"
-        " updated_at = ?1 where status = 'LEASED' and lease_expires_at <= ?1 returning id",
+    """Tasks whose lease has ended are waiting again; it was an attempt (see ``interrupted``)."""
+    expired = tx.con.execute(
+        "select id, attempts, 'lease of ' || lease_owner || ' expired' from backfill_queue"
+        " where status = 'LEASED' and lease_expires_at <= ?",
         (tx.at,),
     ).fetchall()
-    tx.con.executemany("delete from leases where task_id = ?", reverted)
+    interrupted(tx, expired)
+
+
+def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
+    """Gives back tasks whose worker died, or went silent for the length of a lease.
+
+    A task that kills its worker cannot say so. Every death therefore counts as an attempt of the
+    tasks that were held then, and the fifth attempt is the last, however they ended. The innocent
+    must not go down with the guilty, nor with a node that is killed again and again: after its
+    first attempt a task goes again at once, as a power cut asks for; those that had attempts
+    before go to the end of their lane, a minute apart, so that they are neither held together
+    again nor the first thing that each new life begins with. A node that is told to stop gives
+    its tasks back by itself (``Queue.defer``), and that is no attempt.
+
+    Args:
+        tx: The transaction.
+        held: Number of a task, its attempts so far, and what is said of it.
+    """
+    tx.con.executemany("delete from leases where task_id = ?", [(task,) for task, *_ in held])
+    again = 0
+    for task, before, error in sorted(held, key=lambda one: (-one[1], one[0])):
+        wait = again * APART_SECONDS if before else 0
+        again += before > 0
+        is_last = before + 1 >= MAX_ATTEMPTS
+        tx.con.execute(
+            "update backfill_queue set status = ?, attempts = ?, lease_owner = null,"
+            " lease_expires_at = null, next_not_before = ?, last_error = ?,"
+            " created_at = coalesce(?, created_at), updated_at = ? where id = ?",
+            (
+                "FAILED" if is_last else "PENDING",
+                before + 1,
+                tx.later(wait) if wait and not is_last else None,
+                error,
+                tx.at if before else None,
+                tx.at,
+                task,
+            ),
+        )
 
 
 def lease_task(tx: Transaction, task: Task, vendor: str, owner: str) -> Lease:

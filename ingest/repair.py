@@ -11,8 +11,8 @@ from ingest.audit import TABLES, Scope, TableAudit, audit
 from ingest.discovery.export import CANDIDATES, VALIDATED, export_folder
 from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance
-from ingest.node import alone
 from ingest.node_context import Node
+from ingest.node_slots import alone
 from ingest.tasks import Kind
 from trademl.errors import ConfigError, DataError
 

@@ -1,7 +1,7 @@
 """The node's stage: which symbols it keeps, and how far back (``control/stage.yml``)."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -105,6 +105,24 @@ def works(stage: Stage) -> Iterator[Work]:
     for dataset, start in stage.starts.items():
         for symbol in stage.symbols:
             yield Work(dataset, start, stage.end, "BOOTSTRAP", symbol)
+
+
+def in_lanes(stage: Stage | None, wanted: Iterable[Work]) -> Iterator[Work]:
+    """Says of work whether it lies in the windows of the stage; what crosses its start is cut.
+
+    Without a stage, or for a dataset that the stage does not name, all of it does.
+    """
+    for work in wanted:
+        start = stage.starts.get(work.dataset) if stage else None
+        if stage is None or start is None:
+            yield work
+            continue
+        is_held = work.symbol is None or work.symbol in stage.symbols
+        if not is_held or work.start < start:
+            early = work.end if not is_held else min(work.end, start)
+            yield replace(work, end=early, in_stage_window=False)
+        if is_held and work.end > start:
+            yield replace(work, start=max(work.start, start))
 
 
 def _years_before(day: date, years: int) -> date:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import exchange_calendars
@@ -42,6 +43,13 @@ def sessions(start: date, end: date) -> list[Session]:
     Raises:
         ConfigError: The calendar does not reach that far.
     """
+    return [one for one in _of_years(start.year, end.year) if start <= one.day <= end]
+
+
+@lru_cache(maxsize=8)
+def _of_years(first: int, last: int) -> tuple[Session, ...]:
+    """The sessions of whole years: the library takes half a second for every other span."""
+    start, end = date(first, 1, 1), date(last, 12, 31)
     try:
         known: Any = exchange_calendars.get_calendar(
             EXCHANGE, start=start - _MARGIN, end=end + _MARGIN
@@ -50,14 +58,13 @@ def sessions(start: date, end: date) -> list[Session]:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"no {EXCHANGE} calendar for {start}..{end}: {reason}") from error
     early = {stamp.date() for stamp in known.early_closes}
-    days = slice(str(start), str(end))
-    schedule = known.schedule.loc[days]
-    return [
+    schedule = known.schedule.loc[slice(str(start), str(end))]
+    return tuple(
         Session(stamp.date(), _utc(opened), _utc(closed), stamp.date() in early)
         for stamp, opened, closed in zip(
             schedule.index, schedule["open"], schedule["close"], strict=True
         )
-    ]
+    )
 
 
 def last_completed(clock: datetime, lag: timedelta) -> date:

@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from ingest.control import Control, control_path
-from ingest.node import HEAVY, MAINTENANCE
 from ingest.node_clock import machine_clock
+from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.replay.server import ReplayServer
 from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed

@@ -13,7 +13,7 @@ from ingest.endpoints import ENDPOINTS
 from ingest.export import export_nightly
 from ingest.health import check_health
 from ingest.landing import Fetch, land
-from ingest.node import alone
+from ingest.node_slots import alone
 from ingest.payloads import DRIFT, Page, table_of
 from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer

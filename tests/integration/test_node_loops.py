@@ -5,7 +5,8 @@ from datetime import date, timedelta
 
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
-from ingest.node import HEAVY, MAINTENANCE, maintain, plan, run_once, work
+from ingest.node import maintain, plan, run_once, work
+from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import pipeline_runs
 from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.replay.server import ReplayServer

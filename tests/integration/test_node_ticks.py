@@ -1,18 +1,24 @@
 """The loops on a clock that only the test moves; the build is one that publishes at once."""
 
+import fcntl
+import threading
+import time
 from datetime import timedelta
 
 import pyarrow as pa
 import pytest
 
+from ingest import node as loops
 from ingest.forward import forward
-from ingest.node import HEAVY, LIGHT, MAINTENANCE, alone, run_node, run_once, tick
+from ingest.node import last_start, run_node, run_once, tick
+from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
 from ingest.pipeline_runs import pipeline_runs, start_run
 from ingest.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.test_node_audit import publish
 from tests.unit.ingest.markets import MORNING_AFTER, small_market
-from trademl.errors import GateFailed
+from trademl.cli.build import build
+from trademl.errors import DataError, GateFailed
 from trademl.settings import Settings
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
@@ -134,3 +140,39 @@ def test_a_mistake_of_the_program_ends_the_node(data, server):
     node = make_node(data, server, steps, Builds(steps), make_client=broken)
     with pytest.raises(RuntimeError, match="a mistake"):
         run_node(node)
+
+
+def test_live_data_are_asked_for_while_the_lake_is_built(data, server, monkeypatch):
+    asked, steps = threading.Semaphore(0), Steps()
+    monkeypatch.setattr(loops, "forward", lambda *_args: asked.release())
+
+    def slow_build(_folder, _clock):
+        assert all(asked.acquire(timeout=60) for _ in range(3))
+        steps.stop = True
+        raise DataError("the build was stopped")
+
+    node = make_node(data, server, steps, slow_build, settings=KEYLESS)
+    run_node(node)
+    assert [status for _, status in runs(node, MAINTENANCE)] == ["CANCELLED"]
+    # It is to be made up for when the node starts again.
+    assert last_start(node, MAINTENANCE) is None
+
+
+def test_a_build_that_is_told_to_stop_ends_at_once_and_frees_its_lock(data):
+    begun = time.monotonic()
+    with pytest.raises(DataError, match="the build was stopped; nothing was published"):
+        build(data, MORNING_AFTER, is_stopping=lambda: True)
+    assert time.monotonic() - begun < 15
+    with (data / "build.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_second_node_has_an_owner_of_its_own_and_leads_when_the_first_is_gone(data, server):
+    node = make_node(data, server, Steps())
+    with seat(node) as first, seat(node) as second:
+        assert (first.node.owner, second.node.owner) == ("node-1", "node-1.1")
+        assert (first.leads(), second.leads()) == (True, False)
+        first.leave()
+        assert second.leads()
+        with seat(node) as third:
+            assert (third.node.owner, third.leads()) == ("node-1.2", False)

@@ -9,7 +9,8 @@ import pytest
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
-from ingest.node import HEAVY, MAINTENANCE, alone, tick, work
+from ingest.node import tick, work
+from ingest.node_slots import HEAVY, MAINTENANCE, alone
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work

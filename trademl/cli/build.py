@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from trademl.settings import Settings
 
 # Of what dbt said, so much is repeated: room for two long paths.
 SAID_CHARS = 1000
+LOOK_SECONDS = 0.5
+END_SECONDS = 10
 
 
 @click.command("build")
@@ -39,24 +42,31 @@ def build_command(data_dir: Path | None, clock: str | None, full_refresh: bool) 
     click.echo(f"published: {version.name} (as of {version.as_of})")
 
 
-def build(data_dir: Path, clock: datetime, *, full_refresh: bool = False) -> lake.Version:
+def build(
+    data_dir: Path,
+    clock: datetime,
+    *,
+    full_refresh: bool = False,
+    is_stopping: Callable[[], bool] = lambda: False,
+) -> lake.Version:
     """Runs dbt on the whole of flow_data and returns the newest published version.
 
     Args:
         data_dir: The data directory.
         clock: The knowledge time of the build.
         full_refresh: Drop and rebuild every incremental table.
+        is_stopping: Whether to end the build; asked twice a second.
 
     Raises:
         GateFailed: A model or a test failed; nothing was published.
-        DataError: The data directory cannot be written, or dbt could not start.
+        DataError: The data directory cannot be written, dbt could not start, or it was ended.
     """
     data_dir = data_dir.resolve()
     log_dir = data_dir / "logs"
     try:
         log_dir.mkdir(parents=True, exist_ok=True)
-        with _build_lock(data_dir) as lock:
-            done = _run_dbt(data_dir, log_dir, clock, full_refresh, lock)
+        with _build_lock(data_dir, is_stopping) as lock:
+            done = _run_dbt(data_dir, log_dir, clock, full_refresh, lock, is_stopping)
     except OSError as error:
         raise DataError(f"{data_dir} cannot be written: {error.strerror}") from error
     if done.returncode:
@@ -65,32 +75,78 @@ def build(data_dir: Path, clock: datetime, *, full_refresh: bool = False) -> lak
 
 
 @contextmanager
-def _build_lock(data_dir: Path) -> Iterator[int]:
+def _build_lock(data_dir: Path, is_stopping: Callable[[], bool]) -> Iterator[int]:
     """Waits for a build that is running, and gives the lock's file descriptor.
 
     dbt inherits it: when this process is killed, the lock stays until dbt has ended too.
     """
     with (data_dir / "build.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while not _is_locked(file.fileno()):
+            _check_stop(is_stopping)
+            time.sleep(LOOK_SECONDS)
         yield file.fileno()
 
 
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _check_stop(is_stopping: Callable[[], bool]) -> None:
+    if is_stopping():
+        raise DataError("the build was stopped; nothing was published, the next one goes on")
+
+
 def _run_dbt(
-    data_dir: Path, log_dir: Path, clock: datetime, full_refresh: bool, lock: int
+    data_dir: Path,
+    log_dir: Path,
+    clock: datetime,
+    full_refresh: bool,
+    lock: int,
+    is_stopping: Callable[[], bool],
 ) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dbt.cli.main", "build", "--select", "flow_data"]
     command += ["--target-path", str(log_dir / "dbt"), "--log-path", str(log_dir)]
     command += ["--full-refresh"] if full_refresh else []
     (log_dir / "dbt" / "run_results.json").unlink(missing_ok=True)
-    return subprocess.run(
+    with subprocess.Popen(
         command,
         cwd=lake.PROJECT_ROOT,
         env={**os.environ, "TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)},
         pass_fds=(lock,),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+    ) as dbt:
+        try:
+            return _until_done(dbt, is_stopping)
+        except BaseException:
+            _end(dbt)
+            raise
+
+
+def _until_done(
+    dbt: subprocess.Popen[str], is_stopping: Callable[[], bool]
+) -> subprocess.CompletedProcess[str]:
+    while True:
+        try:
+            said, errors = dbt.communicate(timeout=LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            _check_stop(is_stopping)
+        else:
+            return subprocess.CompletedProcess(dbt.args, dbt.returncode, said, errors)
+
+
+def _end(dbt: subprocess.Popen[str]) -> None:
+    """Ends dbt; it is killed where it does not."""
+    dbt.terminate()
+    try:
+        dbt.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        dbt.kill()
 
 
 def _failure(done: subprocess.CompletedProcess[str], log_dir: Path) -> DataError:

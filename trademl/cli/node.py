@@ -147,12 +147,13 @@ def make_node(
     data_dir = (data or settings.data).resolve()
     if data is not None:
         log_to(data_dir)
+    waits = wait or threading.Event().wait
     return open_node(
         data_dir,
         settings,
         _clock(clock or settings.clock),
-        wait or threading.Event().wait,
-        lambda folder, moment: build(folder, moment).name,
+        waits,
+        lambda folder, moment: build(folder, moment, is_stopping=lambda: waits(0)).name,
         base_url,
     )
 

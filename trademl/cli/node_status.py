@@ -13,7 +13,9 @@ from rich.text import Text
 from ingest.control import control_path
 from ingest.forward import ages
 from ingest.node_context import Node
-from ingest.node_state import read_state
+from ingest.node_state import latest_run, read_state
+from ingest.stage_gate import GATE
+from ingest.stages import read_stage
 from ingest.work import usable_vendors
 from trademl.errors import DataError
 
@@ -80,8 +82,8 @@ def lines(node: Node) -> list[tuple[str, str]]:
         return [("queue", str(error))]
     if state is None:
         return [("queue", "no control file yet: `trademl setup node` or `trademl node run`")]
-    said = [(f"queue {kind} {status}", str(count)) for kind, status, count in state.tasks]
-    said = said or [("queue", "empty")]
+    tasks = [(f"queue {kind} {status}", str(count)) for kind, status, count in state.tasks]
+    said = [*_stage(node), *(tasks or [("queue", "empty")])]
     for one in state.vendors:
         cap = node.registry.limits(one.vendor).daily_cap
         frozen = f", frozen until {one.frozen_until:%H:%M:%S} UTC" if one.frozen_until else ""
@@ -114,3 +116,22 @@ def _every(seconds: float, show: Callable[[], object]) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+
+
+def _stage(node: Node) -> list[tuple[str, str]]:
+    """The stage, and how far its gate saw it the last time."""
+    stage = read_stage(node.data_dir)
+    if stage is None:
+        return []
+    said = f"{stage.stage}, {len(stage.symbols)} symbols"
+    at, metrics = latest_run(control_path(node.data_dir), GATE) or (None, {})
+    if at and metrics.get("promoted_to") == stage.stage:
+        return [("stage", f"{said}, since {at:%Y-%m-%d %H:%M} UTC")]
+    shares = [
+        f"{name} {green / max(expected, 1):.1%}"
+        for name, (green, expected) in metrics.get("coverage", {}).items()
+    ]
+    if shares:
+        least = node.settings.min_green_fraction
+        said += f"; GREEN {', '.join(shares)}, the next stage begins at {least:.0%}"
+    return [("stage", said)]

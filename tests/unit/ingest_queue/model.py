@@ -54,6 +54,7 @@ class Model:
     frozen: dict = field(default_factory=dict)
     rests: dict = field(default_factory=dict)
     spent: dict = field(default_factory=dict)
+    numbers: int = 0
 
     def now(self):
         return self.wall + timedelta(seconds=self.seconds)
@@ -123,16 +124,16 @@ class Model:
                 task.not_before = task.error = None
                 task.created = task.changed = self.now()
                 return 1
-        number = max([0, *(task.number for task in self.tasks)]) + 1
+        self.numbers += 1
+        number = self.numbers
         task = ModelTask(number, *key, priority, self.now())
         task.changed = self.now()
         self.tasks.append(task)
         return 1
 
     def lease(self, owner, kinds):
-        for task in self.tasks:
-            if task.status == "LEASED" and task.ends <= self.seconds:
-                self._end(task, "PENDING", None, f"lease of {task.owner} expired")
+        ended = [t for t in self.tasks if t.status == "LEASED" and t.ends <= self.seconds]
+        self._die({task.number: f"lease of {task.owner} expired" for task in ended})
         open_groups = {}
         waiting = [task for task in self.tasks if task.status == "PENDING" and task.kind in kinds]
         for task in waiting:
@@ -215,9 +216,36 @@ class Model:
         self.buckets[vendor] = (self._tokens(vendor), self.seconds)
         self.frozen[vendor] = max(self.frozen.get(vendor, 0), self.seconds + seconds)
 
-    def prune(self, days):
-        limit = self.now() - timedelta(days=days)
-        self.tasks = [t for t in self.tasks if t.status != "FAILED" or t.changed > limit]
+    def prune(self, failed_days, done_days):
+        days = {"FAILED": failed_days, "DONE": done_days}
+        seeds = [task.number for task in self.tasks if task.kind == "BOOTSTRAP"]
+        old = [
+            task
+            for task in self.tasks
+            if task.status in days
+            and task.changed <= self.now() - timedelta(days=days[task.status])
+            and not (task.status == "DONE" and task.number == max(seeds, default=0))
+        ]
+        self.tasks = [task for task in self.tasks if task not in old]
+        return len(old)
+
+    def abandon(self, owner):
+        held = [t.number for t in self.tasks if t.status == "LEASED" and t.owner == owner]
+        self._die(dict.fromkeys(held, "interrupted"))
+        return len(held)
+
+    def _die(self, errors):
+        """The first death costs no time; those that died before go last, a minute apart."""
+        dead = [task for task in self.tasks if task.number in errors]
+        later = self.seconds
+        for task in sorted(dead, key=lambda task: -task.attempts):
+            task.attempts += 1
+            task.created = self.now() if task.attempts > 1 else task.created
+            waits = later if later > self.seconds and task.attempts > 1 else None
+            later += 60 * (task.attempts > 1)
+            last = task.attempts == 5
+            status = "FAILED" if last else "PENDING"
+            self._end(task, status, None if last else waits, errors[task.number])
 
     def _end(self, task, status, not_before, error):
         task.status, task.not_before, task.error = status, not_before, error

@@ -124,13 +124,13 @@ def test_a_lease_holds_for_its_time_and_then_the_task_waits_again(node):
     assert node.lease("second") is None
     node.time.passes(0.000001)
     second = node.lease("second")
-    assert (second.task.id, second.task.attempts) == (lease.task.id, 0)
+    assert (second.task.id, second.task.attempts) == (lease.task.id, 1)
     for report in (node.queue.complete, node.queue.renew, node.queue.charge):
         with pytest.raises(LeaseLost, match="has ended"):
             report(lease)
     with pytest.raises(LeaseLost):
         node.queue.fail(lease, "late")
-    assert node.rows("status, lease_owner, attempts") == [("LEASED", "second", 0)]
+    assert node.rows("status, lease_owner, attempts") == [("LEASED", "second", 1)]
 
 
 def test_the_same_owner_cannot_report_on_a_lease_it_had_before(node):
@@ -296,16 +296,74 @@ def test_a_vendors_runner_gets_only_what_is_its_turn():
     assert node.lease(vendors=["b"]).task.symbol == "A"
 
 
-def test_failed_tasks_are_forgotten_after_some_days(node):
+def test_tasks_are_forgotten_some_days_after_they_ended(node):
     node.queue.add([work("A"), work("B"), work("C")])
     node.queue.complete(node.lease())
     node.queue.not_entitled(node.lease(), node.providers)
     node.time.passes(7 * 86_400 - 1)
-    assert node.queue.prune(7) == 0
+    assert node.queue.prune(7, 8) == 0
     node.time.passes(1)
-    assert node.queue.prune(7) == 1
+    assert node.queue.prune(7, 8) == 1
     assert node.status() == ["DONE", "PENDING"]
     assert node.queue.add([work("B")]) == 1
+    node.time.passes(86_400)
+    assert node.queue.prune(7, 8) == 1
+    assert node.status() == ["PENDING", "PENDING"]
+    assert node.queue.add([work("A")]) == 1
+
+
+def test_that_a_bootstrap_was_queued_is_never_forgotten(node):
+    node.queue.add([work("A"), work("B"), work("C", kind="GAP")])
+    for lease in node.leases():
+        node.queue.complete(lease)
+    node.time.passes(90 * 86_400)
+    assert node.queue.prune(14, 3) == 2
+    assert node.rows("symbol, kind, status") == [("B", "BOOTSTRAP", "DONE")]
+
+
+def test_a_task_whose_lease_ends_five_times_fails(node):
+    node.queue.add([work("A")])
+    for _ in range(5):
+        assert node.lease() is not None
+        node.time.passes(300)
+    assert node.lease() is None
+    assert node.rows() == [("FAILED", 5, None, "lease of me expired")]
+
+
+def test_a_task_that_kills_its_worker_fails_and_those_beside_it_do_not(node):
+    node.queue.add([work("A"), work("poison"), *(work(f"Z{number}") for number in range(9))])
+    deaths = 0
+    for _ in range(40):
+        held = [lease for lease in (node.lease(), node.lease()) if lease]
+        if any(lease.task.symbol == "poison" for lease in held):
+            deaths += 1
+            assert node.queue.abandon("me") == len(held)
+            continue
+        for lease in held:
+            node.queue.complete(lease)
+        node.wait(60)
+    assert deaths == 5
+    assert node.rows("symbol, status, attempts, last_error")[1] == (
+        *("poison", "FAILED", 5, "interrupted"),
+    )
+    others = [row for row in node.rows("symbol, status, attempts") if row[0] != "poison"]
+    assert {status for _, status, _ in others} == {"DONE"}
+    assert max(attempts for *_, attempts in others) <= 2
+
+
+def test_a_killed_nodes_tasks_go_again_at_once_the_first_time(node):
+    node.queue.add([work("A"), work("B")])
+    node.leases()
+    assert node.queue.abandon("you") == 0
+    assert node.queue.abandon("me") == 2
+    assert node.rows() == [("PENDING", 1, None, "interrupted")] * 2
+    node.leases()
+    node.queue.abandon("me")
+    soon = stamp(NOON + timedelta(seconds=60))
+    assert node.rows() == [
+        ("PENDING", 2, None, "interrupted"),
+        ("PENDING", 2, soon, "interrupted"),
+    ]
 
 
 def test_each_cycle_serves_live_data_first_up_to_its_quota(node):

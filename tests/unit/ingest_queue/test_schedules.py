@@ -57,7 +57,7 @@ class Schedule:
     def run(self):
         steps = (
             [self.add] * 4 + [self.lease] * 7 + [self.report] * 5
-            + [self.passes] * 4 + [self.jumps, self.freeze, self.prune]
+            + [self.passes] * 4 + [self.jumps, self.freeze, self.prune, self.abandon]
         )  # fmt: skip
         for _ in range(STEPS):
             step = self.random.choice(steps)
@@ -169,8 +169,11 @@ class Schedule:
         self.model.freeze(vendor, seconds)
 
     def prune(self):
-        self.queue.prune(2)
-        self.model.prune(2)
+        assert self.queue.prune(2, 1) == self.model.prune(2, 1)
+
+    def abandon(self):
+        """The node of one owner begins anew: its earlier self is dead."""
+        assert self.queue.abandon("one") == self.model.abandon("one")
 
 
 @pytest.mark.parametrize(
