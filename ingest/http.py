@@ -25,8 +25,10 @@ from trademl.errors import (
 )
 from trademl.files import sha256_of_bytes
 
-# httpx logs every URL with its query at level INFO; queries stay out of logs.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpx logs every URL with its query at level INFO, httpcore every header of an answer at DEBUG, in
+# which a vendor may say a key back; neither comes into a log, whatever its level.
+for _name in ("httpx", "httpcore"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 Decoded = TypeVar("Decoded")
 Params = Mapping[str, str | int]

@@ -12,6 +12,9 @@ from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
 
+DRIFT = "no longer has the shape its connector knows"
+"""In the message of every payload that is refused for its shape."""
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -125,4 +128,4 @@ def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> str | None:
 
 
 def _drift(where: str, reason: str) -> str:
-    return f"{where} no longer has the shape its connector knows: {reason}; nothing is landed"
+    return f"{where} {DRIFT}: {reason}; nothing is landed"

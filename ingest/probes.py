@@ -1,19 +1,29 @@
-"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake (S4 2.4)."""
+"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake (S4 2.4).
+
+A verdict is landed as any payload is, append-only, and the next build shows it: a partition that
+two vendors disagree about is AMBER in ``quality.partition_status`` until its bar is corrected.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import duckdb
+import msgspec
 import structlog
 
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
+from ingest.endpoints.node import QC_PROBE
+from ingest.http import request_hash
 from ingest.jobs import IngestReport
+from ingest.landing import Fetch, land
 from ingest.node_context import Node
+from ingest.payloads import Page, table_of
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.tasks import Lease, Task, Work
 from trademl import lake
+from trademl.files import sha256_of_bytes
 
 SAMPLE, RESULT = "qc_probe_sample", "qc_probe"
 SAMPLE_SIZE = 10
@@ -126,6 +136,7 @@ def judge(node: Node, lease: Lease, _report: IngestReport) -> Verdict:
     """Compares what a probe landed with the lake's vendor; a mismatch is asked for again."""
     task = lease.task
     verdict = compare(node, task, lease.vendor)
+    _land(node, task, lease.vendor, verdict)
     what = {"symbol": task.symbol, "day": task.start.isoformat(), "vendor": lease.vendor}
     said = {
         "verdict": verdict.word,
@@ -151,6 +162,24 @@ def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdi
     ratio = theirs[4] / ours[4] if ours[4] else None
     word = "OK" if worst <= MOST_RELATIVE_DIFFERENCE else "CROSS_VENDOR_MISMATCH"
     return Verdict(word, worst, ratio)
+
+
+def _land(node: Node, task: Task, vendor: str, verdict: Verdict) -> None:
+    """Lands a verdict under ``raw/node/qc_probe``."""
+    symbol = task.symbol or ""
+    what = {"symbol": symbol, "session_date": task.start.isoformat(), "vendor": vendor}
+    row = {
+        **what,
+        "session_date": task.start,
+        "verdict": verdict.word,
+        "worst_diff_ratio": verdict.worst,
+        "volume_ratio": verdict.volume_ratio,
+    }
+    chain = request_hash(QC_PROBE.vendor, QC_PROBE.name, what)
+    digest = sha256_of_bytes(msgspec.json.encode(row, order="sorted"))
+    page = Page(table_of(QC_PROBE, [row]), digest, f"node:{QC_PROBE.name}", chain)
+    fetch = Fetch(QC_PROBE, QC_PROBE.name, chain, task.start, task.start, (symbol,))
+    land(node.data_dir, fetch, [page], node.now())
 
 
 def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | None:

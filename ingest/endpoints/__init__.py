@@ -10,6 +10,7 @@ from ingest.endpoints import (
     fmp,
     fred,
     massive,
+    node,
     sec_edgar,
     tradingview,
 )
@@ -28,6 +29,7 @@ _VENDORS = (
     sec_edgar,
     finnhub,
     massive,
+    node,
     tradingview,
 )
 

@@ -39,9 +39,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 SETTINGS = Settings(_env_file=None)
 SCAN = "tradingview/scan"
 STOCKS = """

@@ -13,9 +13,6 @@ from tests.unit.ingest.markets import landed_rows, small_market
 from trademl.cli.ingest import ingest_group, replay_command
 from trademl.errors import ConfigError
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = "2020-03-21T13:00:00Z"
 REPLAY = "from trademl.cli.ingest import replay_command; replay_command()"

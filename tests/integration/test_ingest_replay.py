@@ -44,9 +44,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 KEYS = Settings(alpaca_key_id="test-key", alpaca_secret_key="hush-hush", _env_file=None)
 EQUITIES, CRYPTO = "alpaca/bars_1d", "binance/klines_1d"
 BARS_OF = """

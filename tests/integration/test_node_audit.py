@@ -8,10 +8,15 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.audit import Scope, audit
+from ingest.endpoints import ENDPOINTS
 from ingest.export import export_nightly
+from ingest.health import check_health
+from ingest.landing import Fetch, land
 from ingest.node import alone
+from ingest.payloads import DRIFT, Page, table_of
 from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer
+from ingest.tasks import Work
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
@@ -26,17 +31,24 @@ from tests.unit.ingest.markets import (
 from trademl import api
 from trademl.cli.node import audit_group, node_group
 from trademl.clock import iso
-from trademl.errors import ConfigError, DataError
-
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
+from trademl.errors import ConfigError, DataError, TradeMLError
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 ALL_DAYS = Scope(FIRST, LAST + timedelta(days=1))
 BARS = "alpaca/bars_1d"
 
 
-def publish(data, missing, symbols=SYMBOLS, spells=(), more=None):
+QUARANTINE = pa.schema(
+    [
+        ("symbol", pa.string()),
+        ("session_date", pa.date32()),
+        ("reason", pa.string()),
+        ("verdict", pa.string()),
+    ]
+)
+
+
+def publish(data, missing, symbols=SYMBOLS, spells=(), toxic=()):
     """All sessions of the symbols GREEN but for ``{(symbol, day): (status, code)}``."""
     rows = [
         {"table_name": EQUITIES, "symbol": f"id-{symbol}", "dt": day}
@@ -69,7 +81,13 @@ def publish(data, missing, symbols=SYMBOLS, spells=(), more=None):
                     "volume": [10.0],
                 }
             ),
-            **(more or {}),
+            "quality.quarantine_bars": pa.Table.from_pylist(
+                [
+                    dict(zip(QUARANTINE.names, (*key, "TOXIC_RETURN", "rejected"), strict=True))
+                    for key in toxic
+                ],
+                schema=QUARANTINE,
+            ),
         },
         iso(MORNING_AFTER),
     )
@@ -215,6 +233,60 @@ def test_an_export_holds_what_its_manifest_says_and_is_made_once_a_version(data)
     assert [path.name for path in folder.parent.iterdir()] == [LAST.isoformat()]
 
 
+def test_new_toxic_bars_are_told_once_and_fail(data, node):
+    publish(data, {}, toxic=[("AAA", date(2020, 3, 5))])
+    first = check_health(node)
+    assert first.new_toxic == ("AAA 2020-03-05",)
+    assert first.lines()[0] == "toxic: 1 bars rejected for their return, 1 new: AAA 2020-03-05"
+    with pytest.raises(TradeMLError, match="1 new toxic bars: AAA 2020-03-05; they are") as error:
+        first.require_no_new_toxic()
+    assert error.value.exit_code == 1
+    again = check_health(node)
+    assert (again.toxic, again.new_toxic) == (first.toxic, ())
+    again.require_no_new_toxic()
+    publish(data, {}, toxic=[("AAA", date(2020, 3, 5)), ("BBB", date(2020, 3, 6))])
+    assert check_health(node).new_toxic == ("BBB 2020-03-06",)
+
+
+def test_the_audit_command_fails_on_new_toxic_bars_after_it_has_queued_the_gaps(data, monkeypatch):
+    monkeypatch.setenv("TRADEML_CLOCK", iso(MORNING_AFTER))
+    monkeypatch.setenv("TRADEML_DATA", str(data))
+    publish(data, red("AAA", 5), toxic=[("AAA", date(2020, 3, 5))])
+    done = CliRunner().invoke(audit_group, ["gaps"])
+    assert isinstance(done.exception, TradeMLError)
+    assert "1 RED; 1 GAP tasks queued" in done.output
+    assert CliRunner().invoke(audit_group, ["gaps"]).exit_code == 0
+
+
+def test_fields_that_a_vendor_adds_and_shapes_that_are_refused_are_drift(data, node):
+    publish(data, {})
+    assert check_health(node).drifting == ()
+    for day, extra in enumerate(('{"a": 1}', '{"a": 2}', '{"a": 3, "b": 1}', '{"b": 1}')):
+        land_assets(data, MORNING_AFTER + timedelta(days=day), extra)
+        expected = ("alpaca/assets",) if day == 2 else ()
+        assert check_health(node).drifting == expected, day
+    with node.queue() as queue:
+        queue.add([Work("equities_bars_1d", FIRST, LAST, "GAP", "AAA")])
+        lease = queue.lease_next("me", lambda _task: ["alpaca"])
+        queue.fail(lease, f"alpaca/bars_1d {DRIFT}: field c is absent")
+    assert check_health(node).drifting == ("equities_bars_1d",)
+
+
+def land_assets(data, clock, extra):
+    endpoint = ENDPOINTS["alpaca/assets"]
+    row = {
+        "id": "1",
+        "symbol": "AAA",
+        "class": "us_equity",
+        "exchange": "NYSE",
+        "status": "active",
+        "tradable": True,
+    }
+    table = table_of(endpoint, [row])
+    table = table.set_column(table.column_names.index("extra"), "extra", pa.array([extra]))
+    land(data, Fetch(endpoint, "assets", "hash"), [Page(table, "sha", "uri", "hash")], clock)
+
+
 def test_the_commands_and_the_public_function_do_the_same(data, monkeypatch):
     monkeypatch.setenv("TRADEML_CLOCK", iso(MORNING_AFTER))
     monkeypatch.setenv("TRADEML_DATA", str(data))
@@ -224,7 +296,10 @@ def test_the_commands_and_the_public_function_do_the_same(data, monkeypatch):
     assert (done.exit_code, done.output) == (
         0,
         f"{EQUITIES}: 57 partitions, 56 GREEN, 0 AMBER, 1 RED; 0 GAP tasks queued, "
-        "0 asked for lately\n",
+        "0 asked for lately\n"
+        "toxic: 0 bars rejected for their return\n"
+        "stale: 2 datasets: crypto_filters, crypto_bars_1d\n"
+        "drifting: 0 endpoints\n",
     )
     status = CliRunner().invoke(node_group, ["status"])
     assert "queue GAP PENDING: 1\n" in status.output

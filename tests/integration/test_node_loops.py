@@ -3,8 +3,6 @@
 import json
 from datetime import date, timedelta
 
-import pytest
-
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.node import HEAVY, MAINTENANCE, maintain, plan, run_once, work
@@ -13,17 +11,24 @@ from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
 from tests.integration.lake_support import open_newest
-from tests.integration.node_support import Steps, make_node, spent, tasks
-from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, landed_files, small_market
+from tests.integration.node_support import QUICK, Steps, make_node, spent, tasks
+from tests.unit.ingest.markets import (
+    FIRST,
+    LAST,
+    MORNING_AFTER,
+    equity_rows,
+    landed_files,
+    small_market,
+    write,
+)
 from trademl.cli.build import build
 from trademl.files import sha256_of_file
-
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
 """Three sessions."""
+CONTRADICTED = ("BBB", date(2020, 3, 6))
+"""An ex-date, where probes look first."""
 
 
 def full_build(data, clock):
@@ -40,6 +45,35 @@ def statuses(data, table=EQUITIES):
                 {"table": table},
             ).fetchall()
         )
+
+
+def doubts(data):
+    with open_newest(data) as connection:
+        return connection.execute(
+            "select qc_code, symbol, dt from quality.partition_status where status = 'AMBER'"
+        ).fetchall()
+
+
+def doubting_market(market):
+    """The small market, but for one bar that is 0.3 % higher."""
+    prices = ("open", "high", "low", "close")
+    rows = [
+        {**row, **{name: row[name] * 1.003 for name in prices}}
+        if (row["symbol"], row["date"]) == CONTRADICTED
+        else row
+        for row in equity_rows()
+    ]
+    write(small_market(market), "equities_daily", rows)
+    return market
+
+
+def second_vendor(name, url):
+    """Opens clients that ask one vendor elsewhere."""
+
+    def client(vendor, base_url, **options):
+        return QUICK(vendor, url if vendor == name else base_url, **options)
+
+    return client
 
 
 def exported(data):
@@ -72,8 +106,12 @@ def seed(node):
 
 def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
     market, data, steps = small_market(tmp_path / "market"), tmp_path / "data", Steps()
-    with ReplayServer(market, MORNING_AFTER) as server:
-        node = make_node(data, server, steps, full_build)
+    with (
+        ReplayServer(market, MORNING_AFTER) as server,
+        ReplayServer(doubting_market(tmp_path / "other"), MORNING_AFTER) as other,
+    ):
+        client = second_vendor("massive", other.url)
+        node = make_node(data, server, steps, full_build, client)
         seed(node)
         tally = run_once(node)
         queued = tasks(node)
@@ -89,11 +127,15 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
         )
         before, calls = statuses(data), server.requests
 
-        # A second vendor is asked for every session of the sample, and agrees.
-        assert work(node).outcomes == {("massive", "done"): SAMPLE_SIZE}
-        assert verdicts(node) == ["OK"] * SAMPLE_SIZE
-        assert len(landed_files(data, "massive/grouped_1d")) == server.requests - calls
-        calls = server.requests
+        # A second vendor is asked for every session of the sample, and contradicts one bar: that
+        # one is asked for again, in vain, because it was landed a moment ago.
+        tallies = [work(node), work(node)]
+        assert sum(one.outcomes["massive", "done"] for one in tallies) == SAMPLE_SIZE
+        assert sum(one.outcomes["alpaca", "done"] for one in tallies) == 1
+        assert sorted(verdicts(node)) == ["CROSS_VENDOR_MISMATCH"] + ["OK"] * (SAMPLE_SIZE - 1)
+        assert len(landed_files(data, "massive/grouped_1d")) == other.requests
+        assert len(landed_files(data, "node/qc_probe")) == SAMPLE_SIZE
+        assert server.requests == calls
 
         # The same pass again: no call, no file, the same version's export.
         files = len(list(data.rglob("raw/**/*.parquet")))
@@ -107,8 +149,10 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
             path.unlink()
         maintain(node)
         assert statuses(data)["RED"] == 3
+        assert doubts(data) == [("CROSS_VENDOR_MISMATCH", *CONTRADICTED)]
         (equities, *others) = plan(node)
         assert (equities.red, equities.gaps) == (3, 1)
+        assert (equities.amber, equities.asked) == (1, 1)
         assert [one.gaps for one in others] == [0, 0, 0]
         assert tasks(node)[-1] == ("equities_bars_1d", "AAA", "GAP", "PENDING")
         assert tasks(node, "start_date, end_date")[-1] == tuple(day.isoformat() for day in GAP)
@@ -116,7 +160,7 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
         assert work(node).of("done") == 1
         assert server.requests == calls + 1
         maintain(node)
-        assert statuses(data) == before
+        assert statuses(data) == {"GREEN": before["GREEN"] - 1, "AMBER": 1}
         assert [one.gaps for one in plan(node)] == [0, 0, 0, 0]
         assert work(node).outcomes.total() == 0
         assert server.requests == calls + 1

@@ -23,9 +23,6 @@ from trademl.errors import (
     Unavailable,
 )
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 MINUTES, OPTIONS = "alpaca/bars_1m", "alpaca/option_snapshots"
 MARKET_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "market_us"
 FRIDAY = {"start": date(2020, 3, 6), "end": date(2020, 3, 13), "symbols": ["AAA", "BRK.B"]}

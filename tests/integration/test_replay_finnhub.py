@@ -32,9 +32,6 @@ from trademl.errors import (
     Unavailable,
 )
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 MARKET_US = Path(__file__).resolve().parents[3] / "shared" / "data" / "market_us"
 CANDLES, CHAIN = "finnhub/candles_1d_split_adjusted", "finnhub/option_chain"
 EARNINGS = "finnhub/earnings_calendar"

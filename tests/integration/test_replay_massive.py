@@ -44,9 +44,6 @@ from trademl.errors import (
 )
 from trademl.settings import Settings
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 MARKET_US, PAYLOADS = SHARED / "market_us", SHARED / "payloads" / "polygon"
 GROUPED, DAYS, MINUTES = "massive/grouped_1d", "massive/aggs_1d", "massive/aggs_1m"

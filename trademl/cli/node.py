@@ -12,6 +12,7 @@ import click
 
 from ingest.audit import TABLES, Scope, TableAudit, audit, window_of
 from ingest.executors import Tally
+from ingest.health import check_health
 from ingest.node import HEAVY_DAYS, run_node, run_once
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, Wait, open_node
@@ -88,6 +89,10 @@ def audit_gaps(
     node = make_node(data, clock, base_url)
     chosen = tuple(name.strip() for name in tables.split(",")) if tables else tuple(TABLES)
     _say_tables(audit(node, Scope(*window_of(node.now(), days), chosen)))
+    health = check_health(node)
+    for line in health.lines():
+        click.echo(line)
+    health.require_no_new_toxic()
 
 
 @click.group("backfill")

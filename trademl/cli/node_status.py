@@ -1,20 +1,25 @@
-"""What a node is doing, as plain lines and as a live table."""
+"""What a node is doing: a live table on a terminal, plain lines elsewhere."""
 
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
+from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
+from ingest.control import control_path
 from ingest.forward import ages
 from ingest.node_context import Node
-from ingest.pipeline_runs import pipeline_runs
+from ingest.node_state import read_state
 from ingest.work import usable_vendors
+from trademl.errors import DataError
 
 REFRESH_SECONDS = 2.0
+REPORT_SECONDS = 300.0
+"""How often a line is said where nobody is looking; every task has its line in logs/ anyway."""
 LATEST_RUNS = 5
 
 
@@ -24,59 +29,88 @@ def show_status(node: Node) -> None:
         newest = found.newest or "nothing"
         word = "fresh" if found.is_fresh else "behind"
         click.echo(f"{name}: {word}, newest {newest}, expected {found.expected}")
-    for line in _lines(node):
+    for line in lines(node):
         click.echo(": ".join(line))
-    with node.control() as control:
-        for run in pipeline_runs(control, most=LATEST_RUNS):
-            said = (run.metrics or {}).get("error", "")
-            click.echo(
-                f"{run.pipeline_name}: {run.status} at {run.started_at:%Y-%m-%d %H:%M} UTC {said}"
-            )
 
 
 @contextmanager
-def watch(node: Node) -> Iterator[None]:
-    """Shows a live table while the node runs, where somebody is looking."""
-    if not sys.stdout.isatty():
-        yield
-        return
-    ended = threading.Event()
-    with Live(_table(node), auto_refresh=False) as live:
+def watch(
+    node: Node, console: Console | None = None, seconds: float | None = None
+) -> Iterator[None]:
+    """Shows what a node does while it runs.
 
-        def refresh() -> None:
-            while not ended.wait(REFRESH_SECONDS):
-                live.update(_table(node), refresh=True)
-
-        thread = threading.Thread(target=refresh, name="dashboard", daemon=True)
-        thread.start()
-        try:
+    Args:
+        node: The node.
+        console: Where to; default: standard output.
+        seconds: Between two looks; default: often on a terminal, else every five minutes.
+    """
+    console = console or Console()
+    if console.is_terminal:
+        with (
+            Live(table(node), console=console, auto_refresh=False) as live,
+            _every(seconds or REFRESH_SECONDS, lambda: live.update(table(node), refresh=True)),
+        ):
             yield
-        finally:
-            ended.set()
-            thread.join()
+        return
+    # One line of a journal, however long: rich would break it at 80 columns.
+    with _every(seconds or REPORT_SECONDS, lambda: click.echo(report(node), console.file)):
+        yield
 
 
-def _table(node: Node) -> Table:
-    table = Table("what", "how", title=f"node {node.owner} at {node.now():%Y-%m-%d %H:%M:%S} UTC")
-    for what, how in _lines(node):
-        table.add_row(what, how)
-    return table
+def report(node: Node) -> str:
+    """What a node is doing in one line."""
+    return f"{_when(node)}: " + "; ".join(": ".join(line) for line in lines(node))
 
 
-def _lines(node: Node) -> list[tuple[str, str]]:
-    """The queue and the vendors."""
-    with node.queue() as queue:
-        counts = queue.counts()
-        states = {
-            vendor: queue.budget.state(vendor)
-            for vendor in usable_vendors(node.registry, node.settings)
-        }
-    lines = [
-        (f"queue {kind} {status}", str(count)) for (kind, status), count in sorted(counts.items())
-    ]
-    for vendor, state in states.items():
-        cap = node.registry.limits(vendor).daily_cap
-        frozen = ", frozen" if state.is_frozen else ""
-        said = f"{state.spent_today} of {cap} calls today, {state.inflight} tasks in flight{frozen}"
-        lines.append((f"vendor {vendor}", said))
-    return lines
+def table(node: Node) -> Table:
+    """What a node is doing as a table."""
+    made = Table("what", "how", title=_when(node))
+    for what, how in lines(node):
+        # An error's brackets are words here, not rich's markup.
+        made.add_row(Text(what), Text(how))
+    return made
+
+
+def lines(node: Node) -> list[tuple[str, str]]:
+    """Queue, vendors and latest runs, each by name and in words; no key is among them."""
+    vendors = usable_vendors(node.registry, node.settings)
+    try:
+        state = read_state(control_path(node.data_dir), node.now(), vendors, LATEST_RUNS)
+    except DataError as error:
+        return [("queue", str(error))]
+    if state is None:
+        return [("queue", "no control file yet: `trademl setup node` or `trademl node run`")]
+    said = [(f"queue {kind} {status}", str(count)) for kind, status, count in state.tasks]
+    said = said or [("queue", "empty")]
+    for one in state.vendors:
+        cap = node.registry.limits(one.vendor).daily_cap
+        frozen = f", frozen until {one.frozen_until:%H:%M:%S} UTC" if one.frozen_until else ""
+        how = f"{one.spent} of {cap} calls today, {one.inflight} tasks in flight{frozen}"
+        said.append((f"vendor {one.vendor}", how))
+    for run in state.runs:
+        how = f"{run.status} at {run.started_at:%Y-%m-%d %H:%M} UTC {run.error}".rstrip()
+        said.append((run.name, how))
+    return said
+
+
+def _when(node: Node) -> str:
+    return f"node {node.owner} at {node.now():%Y-%m-%d %H:%M:%S} UTC"
+
+
+@contextmanager
+def _every(seconds: float, show: Callable[[], object]) -> Iterator[None]:
+    """Shows at once and then every so often, from a thread of its own."""
+    ended = threading.Event()
+
+    def showing() -> None:
+        show()
+        while not ended.wait(seconds):
+            show()
+
+    thread = threading.Thread(target=showing, name="dashboard", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

@@ -12,9 +12,6 @@ from trademl.settings import Settings
 
 CLOCK = datetime(2020, 3, 21, 13, tzinfo=UTC)
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 
 def ingest(tmp_path, vendor, dataset, clock=CLOCK, folder="reference", **options):
     reference = tmp_path / folder if folder else None

@@ -19,9 +19,6 @@ from tests.unit.ingest.markets import (
     crypto_rows as coin_bars,
 )
 
-# exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
-pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
-
 ROW = {
     "close": 10.0,
     "open": 8.0,

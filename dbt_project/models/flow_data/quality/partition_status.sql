@@ -1,6 +1,6 @@
 -- One row per table, symbol and session that should be there (S4 2.8), made from universe and calendar, so that what is missing is a
 -- RED row and not an absent one. Sparse event tables have no rows to count: their sessions are GREEN when a successful fetch covered
--- them.
+-- them. A bar that a second vendor contradicts is AMBER.
 with closed_sessions as (
     select
         exchange,
@@ -34,6 +34,18 @@ expected_bars as (
             and (spans.delist_date is null or spans.delist_date > closed_sessions.session_date)
 ),
 
+-- The newest opinion of a second vendor about each bar, by the ticker that was asked for.
+probes as (
+    select
+        symbol,
+        session_date,
+        verdict,
+        ingested_at
+    from {{ ref('raw_qc_probes') }}
+    where ingested_at <= {{ as_of() }} and verdict <> 'NO_DATA'
+    qualify row_number() over (partition by symbol, session_date order by ingested_at desc, ingest_id desc) = 1
+),
+
 equities as (
     select
         coalesce(bars.source_name, 'none') as source_name,
@@ -42,14 +54,17 @@ equities as (
         expected_bars.session_date as dt,
         case
             when bars.security_id is null or bars.reject_reason is not null then 'RED'
-            when bars.flag is not null then 'AMBER'
+            when probes.symbol is not null or bars.flag is not null then 'AMBER'
             else 'GREEN'
         end as status,
         case
             when bars.security_id is null then 'NO_DATA'
             when bars.reject_reason = 'TOXIC_RETURN' then 'RET_OUTLIER'
             else coalesce(
-                bars.reject_reason, bars.flag, case when expected_bars.is_early_close then 'SHORT_SESSION' else 'OK' end
+                bars.reject_reason,
+                probes.verdict,
+                bars.flag,
+                case when expected_bars.is_early_close then 'SHORT_SESSION' else 'OK' end
             )
         end as qc_code,
         case when bars.security_id is null or bars.reject_reason is not null then 0 else 1 end as row_count,
@@ -58,6 +73,13 @@ equities as (
     from expected_bars
     left join {{ ref('equities_bars_asof') }} as bars
         on expected_bars.security_id = bars.security_id and expected_bars.session_date = bars.session_date
+    -- A version of the bar that came after the probe is another bar than the one compared.
+    left join probes
+        on
+            bars.symbol = probes.symbol
+            and bars.session_date = probes.session_date
+            and bars.ingested_at <= probes.ingested_at
+            and probes.verdict = 'CROSS_VENDOR_MISMATCH'
 ),
 
 crypto_spans as (

@@ -1,0 +1,110 @@
+"""What a control file says, read without touching it: a look never blocks a node, nor waits for it.
+
+A read-only connection sees the last committed state (WAL), makes no file and moves no clock.
+"""
+
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ingest.node_clock import moment_of, stamp
+from trademl.errors import DataError
+
+_RUNS = """
+    select pipeline_name, status, started_at, coalesce(json_extract(metrics_json, '$.error'), '')
+    from pipeline_runs order by started_at desc, rowid desc limit ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class VendorState:
+    """A vendor as the control file knows it.
+
+    Attributes:
+        vendor: Its name.
+        spent: Calls of the UTC day.
+        inflight: Tasks that are leased at it.
+        frozen_until: Until when it is left alone, none where it is not.
+    """
+
+    vendor: str
+    spent: int
+    inflight: int
+    frozen_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run of a pipeline.
+
+    Attributes:
+        name: The pipeline.
+        status: ``RUNNING``, ``SUCCEEDED``, ``FAILED`` or ``CANCELLED``.
+        started_at: When it began.
+        error: Why it failed, else empty.
+    """
+
+    name: str
+    status: str
+    started_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What a control file says.
+
+    Attributes:
+        tasks: How many, by kind and status, in that order.
+        vendors: In the order asked for.
+        runs: The latest first.
+    """
+
+    tasks: tuple[tuple[str, str, int], ...]
+    vendors: tuple[VendorState, ...]
+    runs: tuple[RunState, ...]
+
+
+def read_state(
+    path: Path, now: datetime, vendors: Collection[str], most_runs: int
+) -> NodeState | None:
+    """Reads a control file; none where there is none.
+
+    Args:
+        path: The control file.
+        now: The time: which day counts, which freezes hold.
+        vendors: Whose states.
+        most_runs: How many runs at most.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as con:
+            tasks = con.execute(
+                "select kind, status, count(*) from backfill_queue group by 1, 2 order by 1, 2"
+            ).fetchall()
+            states = tuple(_vendor(con, vendor, now) for vendor in vendors)
+            runs = con.execute(_RUNS, (most_runs,)).fetchall()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return NodeState(
+        tuple(tasks),
+        states,
+        tuple(RunState(name, status, moment_of(at), error) for name, status, at, error in runs),
+    )
+
+
+def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:
+    (spent, inflight, frozen_until) = con.execute(
+        "select (select coalesce(sum(spent), 0) from vendor_days where vendor = ?1 and day = ?2),"
+        " (select count(*) from leases where vendor = ?1),"
+        " (select frozen_until from vendor_buckets where vendor = ?1 and frozen_until > ?3)",
+        (vendor, now.date().isoformat(), stamp(now)),
+    ).fetchone()
+    return VendorState(vendor, spent, inflight, moment_of(frozen_until) if frozen_until else None)
