@@ -31,7 +31,7 @@ known as (
     qualify row_number() over (partition by symbol, session_date order by version_number desc) = 1
 ),
 
-judged as (
+checked as (
     select
         *,
         case
@@ -39,11 +39,30 @@ judged as (
             when open is null or high is null or low is null or close is null then 'PRICE_MISSING'
             when high < greatest(open, low, close) then 'HIGH_BELOW_PRICES'
             when low > least(open, close) then 'LOW_ABOVE_PRICES'
-            when
-                abs(close / lag(close) over (partition by symbol order by session_date) - 1)
-                > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN'
-        end as reject_reason
+            when volume < 0 then 'VOLUME_NEGATIVE'
+        end as broken_rule
     from known
+),
+
+moves as (
+    select
+        *,
+        close / lag(close) over path as growth,
+        close / lag(close, 2) over path as growth_of_two
+    from checked
+    window path as (partition by symbol, broken_rule is null order by session_date)
+),
+
+judged as (
+    select
+        *,
+        coalesce(
+            broken_rule,
+            case
+                when {{ is_toxic('growth', 'growth_of_two', 'symbol, broken_rule is null') }} then 'TOXIC_RETURN'
+            end
+        ) as reject_reason
+    from moves
 ),
 
 returns as (

@@ -69,25 +69,34 @@ identified as (
 
 splits as (
     select
-        security_id,
-        ex_date,
-        max(ratio) as ratio
-    from {{ ref('corp_actions') }}
-    where event_type in ('split', 'stock_dividend') and reject_reason is null
-    group by security_id, ex_date
+        events.security_id,
+        bars.session_date,
+        list_product(list(events.ratio order by events.ex_date, events.event_type)) as ratio
+    from {{ ref('corp_actions') }} as events
+    -- A split whose ex-date has no usable bar takes effect on the next one.
+    asof inner join (select security_id, session_date from identified where broken_rule is null) as bars
+        on events.security_id = bars.security_id and events.ex_date <= bars.session_date
+    where events.event_type in ('split', 'stock_dividend') and events.reject_reason is null
+    group by events.security_id, bars.session_date
 ),
 
 moves as (
     select
         identified.*,
-        identified.close * coalesce(splits.ratio, 1)
-        / lag(identified.close) over (
-            partition by identified.security_id, identified.broken_rule is null
-            order by identified.session_date
-        ) - 1 as move
+        coalesce(splits.ratio, 1) * identified.close / lag(identified.close) over path as growth,
+        coalesce(splits.ratio, 1) * lag(coalesce(splits.ratio, 1)) over path
+        * identified.close / lag(identified.close, 2) over path as growth_of_two
     from identified
     left join splits
-        on identified.security_id = splits.security_id and identified.session_date = splits.ex_date
+        on identified.security_id = splits.security_id and identified.session_date = splits.session_date
+    window path as (partition by identified.security_id, identified.broken_rule is null order by identified.session_date)
+),
+
+judged as (
+    select
+        *,
+        {{ is_toxic('growth', 'growth_of_two', 'security_id, broken_rule is null') }} as is_toxic
+    from moves
 ),
 
 final as (
@@ -104,17 +113,17 @@ final as (
         trades,
         coalesce(
             broken_rule,
-            case when abs(move) > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN' end
+            case when is_toxic then 'TOXIC_RETURN' end
         ) as reject_reason,
         case
-            when abs(move) > {{ threshold('warn_abs_return') }} then 'RET_OUTLIER'
+            when abs(growth - 1) > {{ threshold('warn_abs_return') }} then 'RET_OUTLIER'
             when volume = 0 then 'ZERO_VOLUME'
         end as flag,
         source_name,
         known_at,
         ingested_at,
         ingest_id
-    from moves
+    from judged
 )
 
 select final.*
