@@ -1,19 +1,32 @@
-{#- Whether a bar's close cannot be true: it is more than max_abs_return above the close before, or as far below (a hundredth of a
-    price is as wrong as its hundredfold). A bar that takes back the jump of the one before it is good: it was the other that was
-    wrong. Needs the growth since one and two bars before; looks at no later bar. -#}
-{% macro is_toxic(growth, growth_of_two, partition) -%}
-    coalesce(
-        {{ is_jump(growth) }}
-        and not (
-            coalesce(lag({{ is_jump(growth) }}) over (partition by {{ partition }} order by session_date), false)
-            and not coalesce(lag({{ is_jump(growth) }}, 2) over (partition by {{ partition }} order by session_date), false)
-            and not {{ is_jump(growth_of_two) }}
-        ),
-        false
+{#- Why a close cannot be true, from the growth since one and two bars before. Up: more than max_abs_return above the bar before, unless
+    that only takes back a fall as great. Down: as far below, but only once the next bar takes it back; until then it may be a crash or
+    a spin-off, and is flagged. The macros need the window `path` of the bars that break no rule. -#}
+{% macro is_toxic() -%}
+    coalesce({{ is_rise('growth') }} and not coalesce({{ is_taken_back() }}, false), false) or {{ is_fall_taken_back() }}
+{%- endmacro %}
+
+
+{#- Whether the next bar says that this one was wrong: known only when the next one is. -#}
+{% macro is_fall_taken_back() -%}
+    coalesce({{ is_fall('growth') }} and lead({{ is_taken_back() }}) over path, false)
+{%- endmacro %}
+
+
+{% macro is_taken_back() -%}
+    (
+        {{ is_rise('growth') }}
+        and growth_before < 1 / (1 + {{ threshold('max_abs_return') }})
+        and not {{ is_rise('growth_of_two') }}
+        and not {{ is_fall('growth_of_two') }}
     )
 {%- endmacro %}
 
 
-{% macro is_jump(growth) -%}
-    (greatest({{ growth }}, 1 / {{ growth }}) - 1 > {{ threshold('max_abs_return') }})
+{% macro is_rise(growth) -%}
+    {{ growth }} - 1 > {{ threshold('max_abs_return') }}
+{%- endmacro %}
+
+
+{% macro is_fall(growth) -%}
+    {{ growth }} < 1 / (1 + {{ threshold('max_abs_return') }})
 {%- endmacro %}

@@ -47,22 +47,31 @@ checked as (
 moves as (
     select
         *,
-        close / lag(close) over path as growth,
-        close / lag(close, 2) over path as growth_of_two
+        close / lag(close) over path as growth
     from checked
+    window path as (partition by symbol, broken_rule is null order by session_date)
+),
+
+paths as (
+    select
+        *,
+        lag(growth) over path as growth_before,
+        growth * lag(growth) over path as growth_of_two
+    from moves
     window path as (partition by symbol, broken_rule is null order by session_date)
 ),
 
 judged as (
     select
-        *,
-        coalesce(
-            broken_rule,
+        * replace (
             case
-                when {{ is_toxic('growth', 'growth_of_two', 'symbol, broken_rule is null') }} then 'TOXIC_RETURN'
-            end
-        ) as reject_reason
-    from moves
+                when {{ is_fall_taken_back() }} then greatest(known_at, lead(known_at) over path)
+                else known_at
+            end as known_at
+        ),
+        coalesce(broken_rule, case when {{ is_toxic() }} then 'TOXIC_RETURN' end) as reject_reason
+    from paths
+    window path as (partition by symbol, broken_rule is null order by session_date)
 ),
 
 returns as (

@@ -103,7 +103,7 @@ exits as (
     where touch is not null
 ),
 
-final as (
+labelled as (
     select
         exits.security_id,
         exits.decision_symbol as symbol,
@@ -128,8 +128,12 @@ final as (
         {%- if is_incremental() %}
         and exits.decision_date >= {{ from_date }}
         {%- endif %}
+),
+
+final as (
+    select * from labelled
+    where known_at <= {{ as_of() }}
 )
 
 select * from final
-where known_at <= {{ as_of() }}
 order by session_date, security_id

@@ -1,6 +1,6 @@
 -- One row per table, symbol and session that should be there (S4 2.8), made from universe and calendar, so that what is missing is a
--- RED row and not an absent one: a listed company without any bar is missing from the day its listing was seen. Sparse event tables have no rows to count: their sessions are GREEN when a successful fetch covered
--- them. A bar that a second vendor contradicts is AMBER.
+-- RED row and not an absent one; a listed company without any bar is missing from the day its listing was seen. Sparse event tables
+-- have no rows to count: their sessions are GREEN when a successful fetch covered them. A bar that a second vendor contradicts is AMBER.
 with closed_sessions as (
     select
         exchange,

@@ -1,7 +1,7 @@
 -- One row per security, type of event and ex-date, as known at as_of. Ratio is new shares over old; cash is USD per share
 -- held after any split of that day. Two events of one day and type are taken together: different amounts add up, different ratios
--- multiply; the same amount twice is one event that the vendor repeats. An event is known at the opening of its ex-date (no source here gives the declaration), a
--- later and different version of it at its landing. Events that cannot be applied stay, with the reason.
+-- multiply; the same amount twice is one event that the vendor repeats. An event is known at the opening of its ex-date (no source
+-- here gives the declaration), a later and different version of it at its landing. Events that cannot be applied stay, with the reason.
 with typed as (
     select
         symbol,
