@@ -122,12 +122,12 @@ labelled as (
         on
             exits.security_id = ends.security_id
             and exits.exit_date = ends.session_date
-            and ends.place - exits.place = ends.session_number - exits.session_number
     where
         universe.is_eligible
         {%- if is_incremental() %}
         and exits.decision_date >= {{ from_date }}
         {%- endif %}
+        and ends.place - exits.place = ends.session_number - exits.session_number
 ),
 
 final as (
