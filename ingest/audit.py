@@ -10,7 +10,8 @@ from ingest.node_context import Node
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
 from trademl import lake
-from trademl.errors import ConfigError
+from trademl.clock import parse_clock
+from trademl.errors import ConfigError, StaleData
 
 SETTLE_DAYS = 2
 """Younger sessions are left to forward ingest, which asks for them anyway."""
@@ -129,10 +130,17 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
     Raises:
         ConfigError: A table is not audited.
         DataError: Nothing is published yet.
+        StaleData: The newest version ends before the window: nothing of it could be judged.
     """
     unknown = sorted(set(scope.tables) - TABLES.keys())
     if unknown:
         raise ConfigError(f"no audited table {unknown[0]!r}; there are: {', '.join(TABLES)}")
+    version = lake.find_version(node.data_dir)
+    if parse_clock(version.as_of).date() < scope.start:
+        raise StaleData(
+            f"version {version.name} is as of {version.as_of}, before the audit's window from "
+            f"{scope.start}: nothing of it is judged; land and build first, or look further back"
+        )
     left = scope.most_gaps
     found = []
     for table in scope.tables:

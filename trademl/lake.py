@@ -8,12 +8,14 @@ builder.
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 from duckdb_extensions import import_extension
 
-from trademl.errors import DataError
+from trademl.clock import iso, parse_clock
+from trademl.errors import ConfigError, DataError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 EXTENSION_DIRECTORY = PROJECT_ROOT / ".duckdb_extensions"
@@ -34,6 +36,30 @@ class Version:
     as_of: str
     snapshot_id: int
     catalog: Path
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Refuses a path in which SQL would read more than a name.
+
+    Raises:
+        ConfigError: It holds a quote or a wildcard: its landed files would not be found.
+    """
+    if special := sorted(set("'*?[]") & set(str(data_dir.resolve()))):
+        raise ConfigError(f"a data directory's path must not hold {' '.join(special)}: {data_dir}")
+
+
+def check_clock(data_dir: Path, as_of: datetime) -> None:
+    """Refuses to go on building a lake at an earlier time than it has reached.
+
+    Raises:
+        ConfigError: What was learned since then would stay in its tables.
+    """
+    built = [parse_clock(version.as_of) for version in list_versions(data_dir)]
+    if built and as_of < max(built):
+        raise ConfigError(
+            f"the lake in {data_dir} is built as of {iso(max(built))}, later than {iso(as_of)}: "
+            "build it anew with --full-refresh, or in another data directory"
+        )
 
 
 def lakehouse_dir(data_dir: Path) -> Path:
@@ -76,16 +102,15 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
     versions = list_versions(data_dir)
     if not versions:
         raise DataError(
-            f"no published version under {data_dir}: land data, then `dbt build --select flow_data`"
+            f"no published version under {data_dir}: land data, then "
+            f"`trademl build --data {data_dir}`"
         )
     for version in versions:
         if version.name == name:
             return version
     if name is None:
         return versions[-1]
-    raise DataError(
-        f"no published version {name!r}; there are {versions[0].name} to {versions[-1].name}"
-    )
+    raise DataError(f"no published version {name!r}; `trademl versions` lists those there are")
 
 
 def attach_statement(data_dir: Path, version: Version) -> str:

@@ -3,8 +3,9 @@
 import logging
 import re
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -37,16 +38,25 @@ def _clean_table(table: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+class _LogFile:
+    """Appends to a file that is there only once something was said; nowhere if it is read-only."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, text: str) -> None:
+        """A read-only data directory has its own error message; the log must not hide it."""
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+
+    def flush(self) -> None:
+        """Every text was written when it was said."""
+
+
 def log_to(data_dir: Path) -> None:
-    """Sends every event of this process to the data directory's log; nowhere if it is read-only."""
-    path = data_dir / "logs" / "trademl.jsonl"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a", encoding="utf-8")
-    except OSError:
-        # A read-only data directory has its own error message; the log must not hide it.
-        structlog.configure(processors=[_drop])
-        return
+    """Sends every event of this process to the data directory's log."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -55,9 +65,7 @@ def log_to(data_dir: Path) -> None:
             structlog.processors.JSONRenderer(sort_keys=True, default=str),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        logger_factory=structlog.WriteLoggerFactory(
+            file=cast("TextIO", _LogFile(data_dir / "logs" / "trademl.jsonl"))
+        ),
     )
-
-
-def _drop(_logger: Any, _method: str, _event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    raise structlog.DropEvent

@@ -34,7 +34,7 @@ from tests.unit.ingest.markets import (
 from trademl import api
 from trademl.cli.node import audit_group, node_group
 from trademl.clock import iso
-from trademl.errors import ConfigError, DataError, TradeMLError
+from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 ALL_DAYS = Scope(FIRST, LAST + timedelta(days=1))
@@ -154,6 +154,13 @@ def test_only_the_window_and_the_tables_of_the_scope_are_looked_at(node, data):
     assert audit(node, Scope(FIRST, LAST, (COINS,)))[0].sessions == 0
     with pytest.raises(ConfigError, match="no audited table 'curated/tea'; there are: curated/"):
         audit(node, Scope(FIRST, LAST, ("curated/tea",)))
+
+
+def test_an_audit_of_days_after_the_newest_version_does_not_say_that_all_is_well(node, data):
+    publish(data, {})
+    after = MORNING_AFTER.date() + timedelta(days=1)
+    with pytest.raises(StaleData, match="nothing of it is judged"):
+        audit(node, Scope(after, after + timedelta(days=30)))
 
 
 def test_what_the_vendor_was_asked_for_lately_is_not_asked_every_four_hours(node, data):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+import structlog
 
 import trademl.cli
 from trademl import errors
@@ -122,6 +123,8 @@ def test_unknown_command_ends_the_process_with_2(tmp_path):
         (("alpha", "--run-id", "../x"), 2, "run id '../x'"),
         (("validate", "--run-id", "nope"), 2, "no run 'nope'"),
         (("shell",), 3, "no published version"),
+        (("shell", "--data", "o'neil"), 2, "must not hold '"),
+        (("build", "--data", "a[1]*"), 2, "must not hold * [ ]"),
         (("demo", "--market", "nowhere"), 3, "nowhere holds no market"),
     ],
 )
@@ -148,6 +151,15 @@ def test_a_real_error_is_one_line_that_names_the_value(run, arguments, code, say
 def test_an_error_is_one_line_and_its_exit_code(run, failing, error, code, line):
     failing(error)
     assert run("fail") == (code, [line])
+
+
+def test_a_log_is_there_once_something_was_said_and_where_the_data_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["trademl", "versions", "--data", "chosen"])
+    trademl.cli.main()
+    assert list(tmp_path.iterdir()) == []
+    structlog.get_logger().info("said")
+    assert [path.name for path in tmp_path.iterdir()] == ["chosen"]
 
 
 def test_an_interrupt_ends_with_130(run, failing):

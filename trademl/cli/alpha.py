@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from trademl.cli.options import data_option
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -26,7 +27,7 @@ SHOWN_WEIGHTS = 10
 @click.option("--model-id", help="A trained model of the profile; default: the latest.")
 @click.option("--skip-analysis", is_flag=True, help="Leave out the cluster and factor maps.")
 @click.option("--skip-validation", is_flag=True, help="Leave out the in-sample comparison.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 @click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
 def alpha_command(
     run_id: str,

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from trademl import lake
+from trademl.cli.options import data_option
 from trademl.clock import iso, parse_clock
 from trademl.errors import DataError, GateFailed
 from trademl.settings import Settings
@@ -26,7 +27,7 @@ END_SECONDS = 10
 
 
 @click.command("build")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 @click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
 @click.option("--full-refresh", is_flag=True, help="Build every table anew from the landed files.")
 def build_command(data_dir: Path | None, clock: str | None, full_refresh: bool) -> None:
@@ -58,10 +59,14 @@ def build(
         is_stopping: Whether to end the build; asked twice a second.
 
     Raises:
+        ConfigError: The lake has been built as of a later time, or its path cannot be used.
         GateFailed: A model or a test failed; nothing was published.
         DataError: The data directory cannot be written, dbt could not start, or it was ended.
     """
     data_dir = data_dir.resolve()
+    lake.check_data_dir(data_dir)
+    if not full_refresh:
+        lake.check_clock(data_dir, clock)
     log_dir = data_dir / "logs"
     try:
         log_dir.mkdir(parents=True, exist_ok=True)

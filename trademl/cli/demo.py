@@ -18,6 +18,7 @@ from ingest.run import run_ingest
 from trademl import lake
 from trademl.cli.build import build
 from trademl.cli.caught import caught_defects
+from trademl.cli.options import data_option
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed
 from trademl.files import sha256_of_bytes
@@ -37,7 +38,7 @@ SHOWN_WEIGHTS = 5
 @click.option(
     "--market", type=click.Path(path_type=Path), help="A market directory; default: simulate one."
 )
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 def demo_command(market: Path | None, data_dir: Path | None) -> None:
     """Run the main job: land, build, train, alpha, report. Needs no keys and no network."""
     data_dir = data_dir or Settings().data

@@ -7,6 +7,7 @@ import click
 
 from ingest.discovery.presets import load_scanner
 from ingest.discovery.run import run_discovery
+from trademl.cli.options import data_option
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -24,7 +25,7 @@ NOW = timedelta(hours=1)
     help="A scanner's name, or the path of a .yml file; may be given several times.",
 )
 @click.option("--run-id", required=True, help="Names the run: letters, digits, '_' and '-'.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 @click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
 @click.option("--base-url", help="Asks this host instead of the vendor's, e.g. a replay.")
 @click.option("--strict", is_flag=True, help="Fail where a row or a scanner would be left out.")

@@ -7,6 +7,7 @@ import click
 
 from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
+from trademl.cli.options import data_option
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -25,7 +26,7 @@ def ingest_group() -> None:
 @click.option("--symbols", help="Comma-separated; without it all that the landed listing names.")
 @click.option("--base-url", help="Asks this host instead of the vendor's, e.g. a replay.")
 @click.option("--reference-dir", type=click.Path(path_type=Path), help="Where vendor file reads.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 @click.option("--clock", help="The run's time, ISO 8601; default: TRADEML_CLOCK, else now.")
 def ingest_run(
     vendor: str,

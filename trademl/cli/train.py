@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trademl.cli.options import data_option
 from trademl.errors import ConfigError
 from trademl.settings import Settings, sources
 
@@ -12,11 +13,11 @@ from trademl.settings import Settings, sources
 @click.argument("model")
 @click.option("--version", "version_name", help="A published version; default: the newest.")
 @click.option("--profile", "profile_name", help="A training profile; default: the model's own.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 def train_command(
     model: str, version_name: str | None, profile_name: str | None, data_dir: Path | None
 ) -> None:
-    """Train MODEL (e.g. equities_xs) when the tables it depends on are GREEN.
+    """Train MODEL, such as equities_xs, when the tables it depends on are GREEN.
 
     Leaves the artefacts in models/MODEL/<model_id>/ under the data directory and points LATEST at
     them; the same data, profile and code give the same model, and are not trained twice.

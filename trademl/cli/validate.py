@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from trademl.cli.options import data_option
 from trademl.errors import TradeMLError
 from trademl.settings import Settings
 
 
 @click.command("validate")
 @click.option("--run-id", required=True, help="The run, exactly as it was named.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 def validate_command(run_id: str, data_dir: Path | None) -> None:
     """Check that a run is complete, consistent and unchanged; exit 1 where it is not."""
     from optimize.audit import validate_atomic_run, write_audit

@@ -8,22 +8,27 @@ from pathlib import Path
 import click
 
 from trademl import lake
+from trademl.cli.options import data_option
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 
 
 @click.command("versions")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 def versions_command(data_dir: Path | None) -> None:
     """List the published versions, oldest first."""
-    for version in lake.list_versions(data_dir or Settings().data):
+    data_dir = data_dir or Settings().data
+    versions = lake.list_versions(data_dir)
+    for version in versions:
         click.echo(f"{version.name}  as of {version.as_of}")
+    if not versions:
+        click.echo(f"nothing is published under {data_dir}")
 
 
 @click.command("shell")
 @click.option("--version", "name", help="A published version; default: the newest.")
 @click.option("--command", "-c", help="Run this SQL and leave.")
-@click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The data directory.")
+@data_option
 def shell_command(name: str | None, command: str | None, data_dir: Path | None) -> None:
     """Open the DuckDB CLI on a published version, read-only; it never blocks a build."""
     data_dir = data_dir or Settings().data

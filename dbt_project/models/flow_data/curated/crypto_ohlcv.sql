@@ -31,7 +31,7 @@ known as (
     qualify row_number() over (partition by symbol, session_date order by version_number desc) = 1
 ),
 
-judged as (
+checked as (
     select
         *,
         case
@@ -39,11 +39,39 @@ judged as (
             when open is null or high is null or low is null or close is null then 'PRICE_MISSING'
             when high < greatest(open, low, close) then 'HIGH_BELOW_PRICES'
             when low > least(open, close) then 'LOW_ABOVE_PRICES'
-            when
-                abs(close / lag(close) over (partition by symbol order by session_date) - 1)
-                > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN'
-        end as reject_reason
+            when volume < 0 then 'VOLUME_NEGATIVE'
+        end as broken_rule
     from known
+),
+
+moves as (
+    select
+        *,
+        close / lag(close) over path as growth
+    from checked
+    window path as (partition by symbol, broken_rule is null order by session_date)
+),
+
+paths as (
+    select
+        *,
+        lag(growth) over path as growth_before,
+        growth * lag(growth) over path as growth_of_two
+    from moves
+    window path as (partition by symbol, broken_rule is null order by session_date)
+),
+
+judged as (
+    select
+        * replace (
+            case
+                when {{ is_fall_taken_back() }} then greatest(known_at, lead(known_at) over path)
+                else known_at
+            end as known_at
+        ),
+        coalesce(broken_rule, case when {{ is_toxic() }} then 'TOXIC_RETURN' end) as reject_reason
+    from paths
+    window path as (partition by symbol, broken_rule is null order by session_date)
 ),
 
 returns as (

@@ -67,27 +67,58 @@ identified as (
             and (symbols.valid_to is null or known.session_date < symbols.valid_to)
 ),
 
-splits as (
+usable as (
     select
         security_id,
-        ex_date,
-        max(ratio) as ratio
-    from {{ ref('corp_actions') }}
-    where event_type in ('split', 'stock_dividend') and reject_reason is null
-    group by security_id, ex_date
+        session_date
+    from identified
+    where broken_rule is null
+),
+
+-- A split whose ex-date has no usable bar takes effect on the next one.
+splits as (
+    select
+        events.security_id,
+        usable.session_date,
+        list_product(list(events.ratio order by events.ex_date, events.event_type)) as ratio
+    from {{ ref('corp_actions') }} as events
+    asof inner join usable
+        on events.security_id = usable.security_id and events.ex_date <= usable.session_date
+    where events.event_type in ('split', 'stock_dividend') and events.reject_reason is null
+    group by events.security_id, usable.session_date
 ),
 
 moves as (
     select
         identified.*,
-        identified.close * coalesce(splits.ratio, 1)
-        / lag(identified.close) over (
-            partition by identified.security_id, identified.broken_rule is null
-            order by identified.session_date
-        ) - 1 as move
+        coalesce(splits.ratio, 1) as ratio,
+        coalesce(splits.ratio, 1) * identified.close / lag(identified.close) over path as growth
     from identified
     left join splits
-        on identified.security_id = splits.security_id and identified.session_date = splits.ex_date
+        on identified.security_id = splits.security_id and identified.session_date = splits.session_date
+    window path as (partition by identified.security_id, identified.broken_rule is null order by identified.session_date)
+),
+
+paths as (
+    select
+        *,
+        lag(growth) over path as growth_before,
+        growth * lag(growth) over path as growth_of_two
+    from moves
+    window path as (partition by security_id, broken_rule is null order by session_date)
+),
+
+judged as (
+    select
+        * replace (
+            case
+                when {{ is_fall_taken_back() }} then greatest(known_at, lead(known_at) over path)
+                else known_at
+            end as known_at
+        ),
+        {{ is_toxic() }} as is_toxic
+    from paths
+    window path as (partition by security_id, broken_rule is null order by session_date)
 ),
 
 final as (
@@ -104,17 +135,17 @@ final as (
         trades,
         coalesce(
             broken_rule,
-            case when abs(move) > {{ threshold('max_abs_return') }} then 'TOXIC_RETURN' end
+            case when is_toxic then 'TOXIC_RETURN' end
         ) as reject_reason,
         case
-            when abs(move) > {{ threshold('warn_abs_return') }} then 'RET_OUTLIER'
+            when abs(growth - 1) > {{ threshold('warn_abs_return') }} or {{ is_fall('growth') }} then 'RET_OUTLIER'
             when volume = 0 then 'ZERO_VOLUME'
         end as flag,
         source_name,
         known_at,
         ingested_at,
         ingest_id
-    from moves
+    from judged
 )
 
 select final.*

@@ -1,26 +1,33 @@
 -- One row per eligible security and session: which barrier a position entered at the next session's close meets first within ten
 -- sessions: profit at +2 sigma (label 1), stop at -1 sigma (label -1) or time (0). Sigma is the deviation of the 20 returns before
 -- the decision session, at least 10. A bar that touches both barriers counts as the stop; a gap through a barrier exits at the open.
+-- A company that is delisted on the way is held to its last bar; a window with a missing session has no label.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe')], 60) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe')], 60) if is_incremental() %}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) if is_incremental() %}
 {%- set horizon = 10 %}
 with bars as (
     select
-        security_id,
-        symbol,
-        session_date,
-        open * total_return_factor as open,
-        high * total_return_factor as high,
-        low * total_return_factor as low,
-        close_total_return as close,
-        cast(round(ret * 1e9) as hugeint) as r,
-        known_at
-    from {{ ref('equities_ohlcv_adj') }}
+        bars.security_id,
+        bars.symbol,
+        bars.session_date,
+        calendars.session_number,
+        row_number() over (partition by bars.security_id order by bars.session_date) as place,
+        bars.open * bars.total_return_factor as open,
+        bars.high * bars.total_return_factor as high,
+        bars.low * bars.total_return_factor as low,
+        bars.close_total_return as close,
+        cast(round(bars.ret * 1e9) as hugeint) as r,
+        bars.known_at,
+        delistings.known_at as delisted_at
+    from {{ ref('equities_ohlcv_adj') }} as bars
+    inner join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and bars.session_date = calendars.session_date
+    left join {{ ref('delistings') }} as delistings on bars.security_id = delistings.security_id
     {% if is_incremental() %}
-    where session_date >= {{ history_from([ref('equities_ohlcv_adj')], from_date, 30) }}
+    where bars.session_date >= {{ history_from([ref('equities_ohlcv_adj')], from_date, 30) }}
     {% endif %}
 ),
 
@@ -29,6 +36,7 @@ entries as (
         *,
         lag(session_date) over path as decision_date,
         lag(symbol) over path as decision_symbol,
+        session_number - lag(session_number) over path as sessions_since_decision,
         case
             when count(r) over before >= 10
                 then {{ exact_stddev('count(r) over before', 'sum(r) over before', 'sum(r * r) over before', 9) }}
@@ -39,10 +47,13 @@ entries as (
         lead(high, {{ k }}) over path as high_{{ k }},
         lead(low, {{ k }}) over path as low_{{ k }}
         {%- endfor %},
-        lead(close, {{ horizon }}) over path as close_last
+        lead(close, {{ horizon }}) over path as close_{{ horizon }},
+        last_value(session_date) over whole as last_date,
+        last_value(close) over whole as last_close
     from bars
     window
         path as (partition by security_id order by session_date),
+        whole as (partition by security_id order by session_date rows between unbounded preceding and unbounded following),
         before as (partition by security_id order by session_date rows between 21 preceding and 2 preceding)
 ),
 
@@ -52,10 +63,10 @@ barriers as (
         close * (1 + {{ threshold('label_profit_sigma') }} * sigma) as profit,
         close * (1 - {{ threshold('label_stop_sigma') }} * sigma) as stop
     from entries
-    where sigma > 0 and decision_date is not null
+    where sigma > 0 and sessions_since_decision = 1
 ),
 
--- The step and side of the first touch: 2k is the stop at step k, 2k + 1 the profit; -1 is time.
+-- The step and side of the first touch: 2k is the stop at step k, 2k + 1 the profit; -1 is time, -2 the last bar of a delisted one.
 touched as (
     select
         *,
@@ -64,7 +75,8 @@ touched as (
             when low_{{ k }} <= stop then {{ 2 * k }}
             when high_{{ k }} >= profit then {{ 2 * k + 1 }}
             {%- endfor %}
-            when close_last is not null then -1
+            when close_{{ horizon }} is not null then -1
+            when delisted_at is not null and last_date > session_date then -2
         end as touch
     from barriers
 ),
@@ -76,42 +88,51 @@ exits as (
             {%- for k in range(1, horizon + 1) %}
             when touch in ({{ 2 * k }}, {{ 2 * k + 1 }}) then date_{{ k }}
             {%- endfor %}
-            else date_{{ horizon }}
+            when touch = -1 then date_{{ horizon }}
+            else last_date
         end as exit_date,
         case
             {%- for k in range(1, horizon + 1) %}
             when touch = {{ 2 * k }} then least(open_{{ k }}, stop)
             when touch = {{ 2 * k + 1 }} then greatest(open_{{ k }}, profit)
             {%- endfor %}
-            else close_last
+            when touch = -1 then close_{{ horizon }}
+            else last_close
         end as exit_price
     from touched
     where touch is not null
 ),
 
-final as (
+labelled as (
     select
         exits.security_id,
         exits.decision_symbol as symbol,
         exits.decision_date as session_date,
         exits.session_date as t0,
         exits.exit_date as t1,
-        cast(case when exits.touch = -1 then 0 when exits.touch % 2 = 1 then 1 else -1 end as integer) as label,
+        cast(case when exits.touch < 0 then 0 when exits.touch % 2 = 1 then 1 else -1 end as integer) as label,
         exits.exit_price / exits.close - 1 as ret,
-        case when exits.touch = -1 then 'time' when exits.touch % 2 = 1 then 'profit' else 'stop' end as barrier,
+        case when exits.touch < 0 then 'time' when exits.touch % 2 = 1 then 'profit' else 'stop' end as barrier,
         exits.sigma as sigma_daily,
-        calendars.close_at as known_at
+        case when exits.touch = -2 then greatest(ends.known_at, exits.delisted_at) else ends.known_at end as known_at
     from exits
     inner join {{ ref('universe') }} as universe
         on exits.security_id = universe.security_id and exits.decision_date = universe.session_date
-    inner join {{ ref('calendars') }} as calendars
-        on calendars.exchange = 'XNYS' and exits.exit_date = calendars.session_date
+    inner join bars as ends
+        on
+            exits.security_id = ends.security_id
+            and exits.exit_date = ends.session_date
     where
         universe.is_eligible
         {%- if is_incremental() %}
         and exits.decision_date >= {{ from_date }}
         {%- endif %}
-        and exits.exit_date <= exits.decision_date + 50
+        and ends.place - exits.place = ends.session_number - exits.session_number
+),
+
+final as (
+    select * from labelled
+    where known_at <= {{ as_of() }}
 )
 
 select * from final

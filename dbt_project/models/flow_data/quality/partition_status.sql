@@ -1,6 +1,6 @@
 -- One row per table, symbol and session that should be there (S4 2.8), made from universe and calendar, so that what is missing is a
--- RED row and not an absent one. Sparse event tables have no rows to count: their sessions are GREEN when a successful fetch covered
--- them. A bar that a second vendor contradicts is AMBER.
+-- RED row and not an absent one; a listed company without any bar is missing from the day its listing was seen. Sparse event tables
+-- have no rows to count: their sessions are GREEN when a successful fetch covered them. A bar that a second vendor contradicts is AMBER.
 with closed_sessions as (
     select
         exchange,
@@ -21,17 +21,56 @@ spans as (
     group by bars.security_id
 ),
 
+-- Companies that were asked for and are listed as active, and have no bar at all.
+asked as (
+    select distinct unnest(string_split(symbols, ',')) as symbol
+    from {{ ref('raw_fetches') }}
+    where dataset = 'equities_bars_1d' and ingested_at <= {{ as_of() }}
+),
+
+listed as (
+    select
+        symbol,
+        min(ingested_at) filter (where status = 'active') as seen_at,
+        arg_max(status, ingested_at) as status
+    from {{ ref('raw_assets') }}
+    where ingested_at <= {{ as_of() }}
+    group by symbol
+),
+
+barless as (
+    select
+        symbols.security_id,
+        (
+            select max(closed_sessions.session_date) from closed_sessions
+            where closed_sessions.exchange = 'XNYS' and closed_sessions.session_date <= cast(listed.seen_at as date)
+        ) as first_date,
+        cast(null as date) as delist_date
+    from listed
+    inner join asked on listed.symbol = asked.symbol
+    inner join {{ ref('symbols') }} as symbols
+        on listed.symbol = symbols.symbol and symbols.asset_class = 'equity' and symbols.valid_to is null
+    anti join spans on symbols.security_id = spans.security_id
+    where listed.status = 'active'
+),
+
+all_spans as (
+    select * from spans
+    union all
+    select * from barless
+),
+
 expected_bars as (
     select
-        spans.security_id,
+        all_spans.security_id,
         closed_sessions.session_date,
         closed_sessions.is_early_close
-    from spans
+    from all_spans
     inner join closed_sessions
         on
             closed_sessions.exchange = 'XNYS'
-            and spans.first_date <= closed_sessions.session_date
-            and (spans.delist_date is null or spans.delist_date > closed_sessions.session_date)
+            and all_spans.first_date <= closed_sessions.session_date
+            and (all_spans.delist_date is null or all_spans.delist_date > closed_sessions.session_date)
 ),
 
 -- The newest opinion of a second vendor about each bar, by the ticker that was asked for.

@@ -1,6 +1,7 @@
 -- One row per security, type of event and ex-date, as known at as_of. Ratio is new shares over old; cash is USD per share
--- held after any split of that day. An event is known at the opening of its ex-date (no source here gives the declaration), a
--- later and different version of it at its landing. Events that cannot be applied stay, with the reason.
+-- held after any split of that day. Two events of one day and type are taken together: different amounts add up, different ratios
+-- multiply; the same amount twice is one event that the vendor repeats. An event is known at the opening of its ex-date (no source
+-- here gives the declaration), a later and different version of it at its landing. Events that cannot be applied stay, with the reason.
 with typed as (
     select
         symbol,
@@ -29,6 +30,24 @@ with typed as (
     where symbol is not null and action_type <> 'name_changes'
 ),
 
+fetched as (
+    select
+        symbol,
+        event_type,
+        ex_date,
+        min(record_date) as record_date,
+        min(pay_date) as pay_date,
+        list_product(list_sort(list(distinct ratio) filter (where ratio is not null))) as ratio,
+        list_sum(list_sort(list(distinct cash_usd) filter (where cash_usd is not null))) as cash_usd,
+        min(action_id) as action_id,
+        min(source_name) as source_name,
+        ingest_id,
+        ingested_at
+    from typed
+    where event_type is not null
+    group by symbol, event_type, ex_date, ingest_id, ingested_at
+),
+
 versions as (
     select
         *,
@@ -37,9 +56,8 @@ versions as (
             lag(struct_pack(r := ratio, c := cash_usd)) over fetches
             is distinct from struct_pack(r := ratio, c := cash_usd)
         ) as is_different
-    from typed
-    where event_type is not null
-    window fetches as (partition by symbol, event_type, ex_date order by ingested_at, ingest_id, action_id)
+    from fetched
+    window fetches as (partition by symbol, event_type, ex_date order by ingested_at, ingest_id)
 ),
 
 dated as (
