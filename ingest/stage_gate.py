@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def gate(node: Node) -> Mapping[str, Any]:
-    """Goes on to the next stage where every dataset of this one is GREEN enough (min_green_fraction).
+    """Goes on to the next stage where this one is GREEN enough (``min_green_fraction``).
 
     The new stage's tasks are queued before its file is written: killed in between, the next gate
     queues nothing twice and writes it.

@@ -22,7 +22,7 @@ class Plugin(BasePlugin):
         """
         data_dir = Path(os.environ.get("TRADEML_DATA", "data"))
         lake.check_data_dir(data_dir)
-        flags = get_flags()
+        flags = get_flags()  # type: ignore[no-untyped-call]
         as_of = getattr(flags, "VARS", {}).get("as_of") or os.environ.get("TRADEML_CLOCK")
         if as_of and not getattr(flags, "FULL_REFRESH", False):
             lake.check_clock(data_dir, parse_clock(str(as_of)))
