@@ -36,6 +36,7 @@ from optimize.request import (
     is_finished,
     locked_version,
     pin_for,
+    refuse_hindsight,
     refuse_other_inputs,
     require_same_weights,
 )
@@ -124,6 +125,7 @@ def run_alpha(
     Raises:
         ConfigError: Bad run id or profile, or the run exists with other inputs.
         DataError: Nothing published, a gate refused, a model is missing, files cannot be written.
+        LookaheadError: The version or the model is later than the run.
         SolverError: No acceptable weights.
         NetworkForbidden: Something tried to reach a network.
     """
@@ -142,6 +144,7 @@ def run_alpha(
                 skip_validation=skip_validation,
                 extras=extras or ReportExtras(),
             )
+            refuse_hindsight(request)
             refuse_other_inputs(request)
             return _execute(request)
     except duckdb.Error as error:

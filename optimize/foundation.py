@@ -141,7 +141,9 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]
 
 def _facts(connection: duckdb.DuckDBPyConnection, profile: Profile) -> dict[str, Any]:
     """Counts over the window; all sums are of integers, so threads cannot change them."""
-    known_at = "known_at" if "known_at" in _columns(connection)[RETURNS] else "null::timestamptz"
+    columns = _columns(connection)
+    known_at = "known_at" if "known_at" in columns[RETURNS] else "null::timestamptz"
+    features_known_at = "known_at" if "known_at" in columns[FEATURES] else "null::timestamptz"
     cursor = connection.execute(
         f"""
         with sessions as (
@@ -168,7 +170,14 @@ def _facts(connection: duckdb.DuckDBPyConnection, profile: Profile) -> dict[str,
                 timestamp is null or timestamp <> (session_date::timestamp at time zone 'UTC')
             ) as off_midnight,
             count(*) - count(distinct (security_id, session_date)) as duplicates,
-            max(known_time) as last_known_at
+            greatest(
+                max(known_time),
+                (
+                    select max({features_known_at}) from {FEATURES}
+                    where asset_class = $asset_class
+                        and session_date >= (select min(session_date) from sessions)
+                )
+            ) as last_known_at
         from used
         """,
         {

@@ -8,23 +8,26 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from models_ml.registry import point_latest
 from optimize import alpha, steps_risk, steps_selection
 from optimize.alpha import is_finished
 from optimize.audit import REQUIRED, validate_atomic_run
 from optimize.model import pin_model
 from optimize.preopt import REGIME_FILE
-from tests.alpha_lake import CLOCK
+from tests.alpha_lake import CLOCK, make_model, record_files
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
-from trademl.cli.alpha import alpha_command
+from trademl.cli.alpha import alpha_command, model_folder
 from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
-from trademl.errors import ConfigError, DataError, GateFailed, TradeMLError
+from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError, TradeMLError
+from trademl.lake import find_version
 from trademl.ledger import read
 from trademl.offline import NetworkForbidden
 from trademl.workspace import run_lock
@@ -277,7 +280,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_a_tampered_model_is_refused(data_dir: Path) -> None:
     folder = data_dir / "models" / "equities_xs" / "m1"
     report = json.loads((folder / "report.json").read_text())
-    report["files"] = {"model.txt": "0" * 64}
+    report["files"] |= {"model.txt": "0" * 64}
     (folder / "report.json").write_text(json.dumps(report))
     with pytest.raises(DataError, match="has changed since training"):
         pin_model(folder)
@@ -286,11 +289,56 @@ def test_a_tampered_model_is_refused(data_dir: Path) -> None:
 def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
     folder = data_dir / "models" / "equities_xs" / "m1"
     (folder / "feature_list.json").write_text('["feat_mom_20", "feat_moon_phase"]')
+    record_files(folder)
     with pytest.raises(DataError, match="feat_moon_phase"):
         run(data_dir, "R1")
     (folder / "feature_list.json").write_text('["feat_mom_20"]')
+    record_files(folder)
     with pytest.raises(DataError, match="takes 2 features, its list names 1"):
         run(data_dir, "R1")
+    (folder / "feature_list.json").write_text('["feat_rv_20", "feat_mom_20"]')
+    record_files(folder)
+    with pytest.raises(DataError, match="names its features otherwise than its list"):
+        run(data_dir, "R1")
+
+
+def test_a_model_without_the_record_of_its_training_is_refused(data_dir: Path) -> None:
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    complete = json.loads((folder / "report.json").read_text())
+    for key, said in (("files", r"no hash of model\.txt"), ("as_of", "does not say as of when")):
+        report = {name: value for name, value in complete.items() if name != key}
+        (folder / "report.json").write_text(json.dumps(report))
+        with pytest.raises(DataError, match=said):
+            run(data_dir, "R1")
+    (folder / "report.json").unlink()
+    with pytest.raises(DataError, match=r"has no report\.json"):
+        run(data_dir, "R1")
+
+
+def test_nothing_later_than_the_run_is_taken(data_dir: Path) -> None:
+    """Neither a model that saw the run's future, nor a version that was built after its clock."""
+    later = make_model(data_dir / "models" / "equities_xs" / "m2", as_of=CLOCK + timedelta(hours=1))
+    with pytest.raises(LookaheadError, match="model m2 was trained as of 2020-12-31T14:00:00Z"):
+        run(data_dir, "R1", model=later, clock=CLOCK + timedelta(hours=2))
+    with pytest.raises(LookaheadError, match=r"version v\d+ is as of 2020-12-31T13:00:00Z, after"):
+        run(data_dir, "R1", clock=CLOCK - timedelta(seconds=1))
+    assert not (data_dir / "runs" / "R1").exists()
+
+
+def test_the_default_model_is_the_newest_that_the_version_may_use(data_dir: Path) -> None:
+    home, version = data_dir / "models" / "equities_xs", find_version(data_dir)
+    older = make_model(home / "m0", as_of=CLOCK - timedelta(days=30))
+    point_latest(data_dir, "equities_xs", "m0")
+    assert model_folder(data_dir, "equities_xs", None, version) == older
+    make_model(home / "m2", as_of=CLOCK + timedelta(hours=1))
+    point_latest(data_dir, "equities_xs", "m2")
+    assert model_folder(data_dir, "equities_xs", None, version) == home / "m1"
+    make_model(home / "m3")
+    with pytest.raises(ConfigError, match="models m1, m3 of 'equities_xs' are equally new"):
+        model_folder(data_dir, "equities_xs", None, version)
+    for name in ("m0", "m1", "m3"):
+        shutil.rmtree(home / name)
+    assert model_folder(data_dir, "equities_xs", None, version) is None
 
 
 def cli(command: object, *arguments: str) -> tuple[int, str]:
@@ -413,7 +461,9 @@ def test_the_stage_list_prints_layers_ids_and_contracts() -> None:
 
 
 def test_a_broken_model_file_is_one_line(data_dir: Path) -> None:
-    (data_dir / "models" / "equities_xs" / "m1" / "model.txt").write_text("tree\nversion=v4\n")
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    (folder / "model.txt").write_text("tree\nversion=v4\n")
+    record_files(folder)
     with pytest.raises(DataError, match="cannot score") as caught:
         run(data_dir, "R1")
     assert "\n" not in str(caught.value)

@@ -72,6 +72,11 @@ def known_tomorrow(built: AlphaLake) -> None:
     built.edit(RETURNS, "known_at", {last_row(built): CLOCK + timedelta(hours=1)})
 
 
+def features_known_tomorrow(built: AlphaLake) -> None:
+    row = last_row(built, table=FEATURES)
+    built.edit(FEATURES, "known_at", {row: CLOCK + timedelta(hours=1)})
+
+
 def no_equities(built: AlphaLake) -> None:
     built.drop_rows(RETURNS, built.rows(RETURNS, asset_class="equity"))
 
@@ -109,6 +114,7 @@ CASES: dict[str, tuple[Change, str]] = {
     "uncovered symbol": (symbol_without_features, "FOUNDATION_FEATURES_COVERAGE.*EQ05"),
     "stale features": (no_features_at_the_decision_date, "FOUNDATION_FEATURES_ABSENT"),
     "not yet known": (known_tomorrow, "FOUNDATION_NOT_YET_KNOWN"),
+    "features not yet known": (features_known_tomorrow, "FOUNDATION_NOT_YET_KNOWN"),
     "no rows": (no_equities, "FOUNDATION_EMPTY"),
     "stale": (one_day_old, "FOUNDATION_STALE: last session is 2020-12-29"),
 }
@@ -168,6 +174,7 @@ def test_freshness_follows_the_calendar_and_not_the_wall(tmp_path: Path) -> None
     assert is_finished(run(tmp_path, "R1", clock=before_close).root)
     with pytest.raises(GateFailed, match="expects XNYS session 2020-12-31"):
         run(tmp_path, "R2", clock=before_close + timedelta(minutes=1))
+    built.publish(tmp_path, as_of=datetime(2020, 12, 30, 13, tzinfo=UTC))
     with pytest.raises(GateFailed, match="FOUNDATION_FUTURE_SESSION"):
         run(tmp_path, "R3", clock=datetime(2020, 12, 30, 20, 59, tzinfo=UTC))
 
