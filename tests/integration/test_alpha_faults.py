@@ -21,14 +21,16 @@ from optimize.alpha import is_finished
 from optimize.audit import REQUIRED, validate_atomic_run
 from optimize.model import pin_model
 from optimize.preopt import REGIME_FILE
+from optimize.seal import validate_sealed_run
 from tests.alpha_lake import CLOCK, make_model, record_files
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
 from trademl.cli.alpha import alpha_command, model_folder
 from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
 from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError, TradeMLError
+from trademl.files import sha256_of_file
 from trademl.lake import find_version
-from trademl.ledger import read
+from trademl.ledger import read, record_hash
 from trademl.offline import NetworkForbidden
 from trademl.workspace import run_lock
 
@@ -56,6 +58,15 @@ def reference(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference") / "data"
     shutil.copytree(lake_dir, folder, symlinks=True)
     return run(folder, "R1").root
+
+
+@pytest.fixture(scope="module")
+def sealed_dir(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a finished run, to be copied."""
+    folder = tmp_path_factory.mktemp("sealed") / "data"
+    shutil.copytree(lake_dir, folder, symlinks=True)
+    run(folder, "R1")
+    return folder
 
 
 STEPS: list[tuple[object, str]] = [
@@ -411,6 +422,96 @@ def test_validate_sees_a_changed_weight(data_dir: Path) -> None:
     content["profiles"]["hrp"]["clusters"][0]["Gross_Weight"] = 0.9
     path.write_text(json.dumps(content))
     assert codes(root) == {"ATOMIC_ARTIFACT_CHANGED", "ATOMIC_BAD_WEIGHT_SUM", "ATOMIC_CLUSTER_CAP"}
+
+
+def drop_the_end_of_the_ledger(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/audit.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+
+
+def keep_the_genesis_alone(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/audit.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    rename_a_winner(data_dir)
+
+
+def rename_a_winner(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/data/portfolio_flattened.json"
+    content = json.loads(path.read_text())
+    content["profiles"]["hrp"]["assets"][0]["Symbol"] = "EVIL"
+    path.write_text(json.dumps(content))
+
+
+def write_the_whole_chain_anew(data_dir: Path) -> None:
+    """Everything that lies in the run's folder agrees again."""
+    rename_a_winner(data_dir)
+    root, previous = data_dir / "runs/R1", "0" * 64
+    records = read(root / "audit.jsonl")
+    for record in records:
+        hashes = record.get("outcome", {}).get("output_hashes", {})
+        hashes |= {name: sha256_of_file(root / name) for name in hashes}
+        record["prev_hash"] = previous
+        record["hash"] = previous = record_hash(record)
+    (root / "audit.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
+
+
+def change_a_data_file(data_dir: Path) -> None:
+    path = next((data_dir / "lakehouse/data").rglob("*returns_matrix*/*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], object], set[str]]] = {
+    "dropped end": (drop_the_end_of_the_ledger, {"UNFINISHED", "UNRECORDED", "HEAD_CHANGED"}),
+    "genesis alone": (keep_the_genesis_alone, {"UNFINISHED", "UNRECORDED", "HEAD_CHANGED"}),
+    "renamed winner": (rename_a_winner, {"ARTIFACT_CHANGED"}),
+    "new chain": (write_the_whole_chain_anew, {"HEAD_CHANGED"}),
+    "data file": (change_a_data_file, {"DATA_CHANGED"}),
+    "model": (
+        lambda data_dir: (data_dir / "runs/R1/config/model/model.txt").write_text("x"),
+        {"ARTIFACT_CHANGED"},
+    ),
+    "front page": (
+        lambda data_dir: (data_dir / "runs/R1/INDEX.md").write_text("x"),
+        {"ARTIFACT_CHANGED"},
+    ),
+    "added file": (
+        lambda data_dir: (data_dir / "runs/R1/data/weights/more.csv").write_text("x"),
+        {"UNRECORDED"},
+    ),
+    "no head": (
+        lambda data_dir: (data_dir / "snapshots/R1/ledger_head.json").unlink(),
+        {"HEAD_MISSING"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_validate_sees_tampering(sealed_dir: Path, tmp_path: Path, what: str) -> None:
+    data_dir = tmp_path / "sealed"
+    shutil.copytree(sealed_dir, data_dir, symlinks=True)
+    tamper, expected = TAMPERED[what]
+    tamper(data_dir)
+    result = validate_sealed_run(data_dir / "runs" / "R1", data_dir, "R1")
+    assert {item.code for item in result.failures} == {f"ATOMIC_{code}" for code in expected}
+    assert cli(validate_command, "--run-id", "R1", "--data", str(data_dir))[0] == 1
+
+
+def test_validate_passes_what_nobody_touched_also_twice(sealed_dir: Path) -> None:
+    for _ in range(2):
+        assert cli(validate_command, "--run-id", "R1", "--data", str(sealed_dir))[0] == 0
+
+
+def test_a_failed_repeat_keeps_the_head_of_the_finished_run(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(data_dir, "R1")
+    with monkeypatch.context() as patch:
+        patch.setattr(steps_selection, "synthesize", lambda values, _directions: -values)
+        with pytest.raises(GateFailed):
+            run(data_dir, "R1")
+    assert not validate_sealed_run(data_dir / "runs" / "R1", data_dir, "R1").failures
 
 
 def test_the_calendar_of_a_run_must_be_its_market_s(data_dir: Path) -> None:
