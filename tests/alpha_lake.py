@@ -271,8 +271,14 @@ def make_model(
         "model_id": folder.name,
         "version": "v000001",
         "as_of": iso(as_of),
-        "score": {"ic": 0.031, "ic_t": 3.2, "sharpe_ann": 0.91, "path_sharpe_ann": [0.4, 0.9, 1.3]},
-        "overfitting": {"dsr": 0.81, "pbo": 0.12, "n_trials": 8},
+        "score": {
+            "ic": 0.031,
+            "ic_t": 3.2,
+            "sharpe_ann": 1.21,
+            "path_sharpe_ann": [0.4, 1.2, 1.3],
+            "max_drawdown": -0.12,
+        },
+        "overfitting": {"dsr": 0.98, "excess_sharpe": 0.02, "pbo": 0.04, "n_trials": 8},
         "controls": [{"name": "shuffled_labels", "ic": 0.001, "passed": True}],
         "disclosures": ["trials trained on every fifth session"],
     }
