@@ -313,7 +313,7 @@ def _thin_findings(
 ) -> Iterator[Finding]:
     """A last session that was landed in part would leave a book of the few names it has."""
     gone = (
-        f"select security_id from {DELISTINGS}"
+        f"select security_id from {DELISTINGS} where security_id is not null"
         if DELISTINGS in table_names(connection)
         else "select null where false"
     )
