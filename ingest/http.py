@@ -258,9 +258,11 @@ class VendorClient:
             self._pace.wait()
         try:
             response = send()
-        except httpx.TimeoutException as error:
-            raise Unavailable(f"{self.vendor} {path} did not answer in time; try later") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
+            error.args = (self._masked(str(error)),)  # a traceback shows the cause as well
+            if isinstance(error, httpx.TimeoutException):
+                said = f"{self.vendor} {path} did not answer in time; try later"
+                raise Unavailable(said) from error
             reason = self._one_line(str(error)) or type(error).__name__
             raise Unavailable(f"{self.vendor} {path} broke off: {reason}; try later") from error
         if not response.is_success or (self._is_notice and self._is_notice(response.content)):

@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+import traceback
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -226,6 +227,23 @@ def test_a_key_of_odd_characters_is_masked_however_it_is_written(written):
         get(client)
     assert kept[0].url.params["k"] == ODD_KEY
     assert "planted" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ReadTimeout])
+def test_a_key_in_the_address_of_a_broken_connection_is_not_in_its_traceback(kind):
+    def host(request):
+        raise kind(f"cannot reach {request.url}")
+
+    with (
+        VendorClient(
+            "v", "https://h", query_keys={"k": SECRET}, transport=httpx.MockTransport(host), tries=1
+        ) as client,
+        pytest.raises(Unavailable) as caught,
+    ):
+        get(client)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert "cannot reach https://h/v2/x" in shown
 
 
 def test_a_key_across_the_end_of_what_is_shown_is_masked_before_the_cut():
