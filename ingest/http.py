@@ -1,13 +1,15 @@
 """The one door to the network: keys in headers, time limits and at most three tries."""
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 import msgspec
@@ -36,6 +38,8 @@ Judge = Callable[[int, str], type[VendorError] | None]
 """What a status and the vendor's words mean to one vendor; none for the usual meaning."""
 IsNotice = Callable[[bytes], bool]
 """Whether a body with a good status is a refusal all the same, to be judged as one."""
+
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 
 LONGEST_WAIT = 90.0
 """Seconds: a vendor's minute window, with some room. Longer waits belong to the caller."""
@@ -118,9 +122,7 @@ class VendorClient:
         self._base_url = base_url.rstrip("/")
         self._query_keys = dict(query_keys or {})
         kept = (*(headers or {}).values(), *self._query_keys.values())
-        self._secrets = tuple(
-            secret for value in kept for secret in (value, value.removeprefix("Bearer ")) if secret
-        )
+        self._secrets = _secret_forms(kept)
         self._judge = judge
         self._is_notice = is_notice
         self._pace = pace
@@ -258,9 +260,11 @@ class VendorClient:
             self._pace.wait()
         try:
             response = send()
-        except httpx.TimeoutException as error:
-            raise Unavailable(f"{self.vendor} {path} did not answer in time; try later") from error
         except (httpx.TransportError, httpx.DecodingError) as error:
+            error.args = (self._masked(str(error)),)  # a traceback shows the cause as well
+            if isinstance(error, httpx.TimeoutException):
+                said = f"{self.vendor} {path} did not answer in time; try later"
+                raise Unavailable(said) from error
             reason = self._one_line(str(error)) or type(error).__name__
             raise Unavailable(f"{self.vendor} {path} broke off: {reason}; try later") from error
         if not response.is_success or (self._is_notice and self._is_notice(response.content)):
@@ -303,6 +307,19 @@ class VendorClient:
         return text
 
 
+def _secret_forms(values: Iterable[str]) -> tuple[str, ...]:
+    """Keys as they are and as an address or a JSON body writes them, the longest first."""
+    forms = set()
+    for value in values:
+        for key in (value, value.removeprefix("Bearer ")):
+            escaped = json.dumps(key), json.dumps(key, ensure_ascii=False)
+            quoted = quote(key), quote(key, safe=""), quote_plus(key), urlencode({"": key})[1:]
+            lower = (_ESCAPE.sub(lambda found: found[0].lower(), text) for text in quoted)
+            forms |= {key, *quoted, *lower, str(httpx.QueryParams({"": key}))[1:]}
+            forms |= {text[1:-1] for text in escaped}
+    return tuple(sorted(filter(None, forms), key=lambda form: (-len(form), form)))
+
+
 def request_hash(vendor: str, path: str, params: Mapping[str, Any]) -> str:
     """The identity of a request: vendor, path and parameters, whatever the host."""
     return sha256_of_bytes(msgspec.json.encode([vendor, path, dict(params)], order="sorted"))
@@ -329,11 +346,11 @@ def _date(text: str) -> datetime | None:
 
 
 def _message(body: bytes) -> str:
-    """The message in a vendor's error body, or the body's beginning."""
+    """The message in a vendor's error body, or the whole body: keys are masked before a cut."""
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return body[:200].decode(errors="replace")
+        return body.decode(errors="replace")
     if not isinstance(content, dict):
         return str(content)
     names = ("message", "msg", "error", "error_message", "Error Message", "Information", "Note")

@@ -94,7 +94,7 @@ def run_trials(
         results.append(
             TrialResult(trial.name, trial.params, profile.trials.trees, evaluations[-1].score)
         )
-        _log_trial(log, profile, results[-1])
+        _log_trial(log, profile, panel.feature_names, results[-1])
         if progress:
             progress(trial_line(results[-1]))
     returns = np.column_stack([evaluation.period_returns for evaluation in evaluations])
@@ -144,7 +144,9 @@ def trial_line(result: TrialResult) -> str:
     )
 
 
-def _log_trial(log: TrialLog, profile: TrainingProfile, result: TrialResult) -> None:
+def _log_trial(
+    log: TrialLog, profile: TrainingProfile, features: tuple[str, ...], result: TrialResult
+) -> None:
     params: dict[str, Parameter] = {
         **profile.lightgbm,
         **result.params,
@@ -153,5 +155,28 @@ def _log_trial(log: TrialLog, profile: TrainingProfile, result: TrialResult) -> 
         "target": profile.label.target,
         "session_stride": profile.trials.session_stride,
     }
-    identity = hashlib.sha256(json.dumps(params, sort_keys=True).encode()).hexdigest()[:16]
-    log.log(result.name, "trial", params, score_metrics(result.score), {"configuration": identity})
+    tags = {"configuration": configuration_id(profile, features, result.params)}
+    log.log(result.name, "trial", params, score_metrics(result.score), tags)
+
+
+def configuration_id(
+    profile: TrainingProfile, features: tuple[str, ...], params: dict[str, Parameter]
+) -> str:
+    """Sixteen hexadecimal digits over all that a person chose for a trial: DSR's N counts these.
+
+    That is the profile, without the sentences, the gates and the number of threads, which change
+    no result, and with this trial's parameters in place of the whole grid: a grid that grows by
+    one trial holds one more configuration.
+
+    Args:
+        profile: Of the training.
+        features: The columns that the profile's patterns came to.
+        params: The trial's own LightGBM parameters.
+    """
+    chosen = asdict(profile)
+    for name in ("purpose", "threads", "gates"):
+        del chosen[name]
+    del chosen["trials"]["grid"]
+    chosen |= {"features": features, "lightgbm": {**profile.lightgbm, **params}}
+    text = json.dumps(chosen, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -21,7 +21,7 @@ from optimize.analysis import write_analysis, write_validation
 from optimize.artifacts import ArtifactWriter
 from optimize.audit import validate_atomic_run, write_audit
 from optimize.foundation import FoundationReport, table_names, validate_foundation
-from optimize.model import copy_model
+from optimize.model import MODEL_FILES, copy_model
 from optimize.profiles import Profile, load_profile
 from optimize.reporting import (
     ReportExtras,
@@ -36,6 +36,7 @@ from optimize.request import (
     is_finished,
     locked_version,
     pin_for,
+    refuse_hindsight,
     refuse_other_inputs,
     require_same_weights,
 )
@@ -59,7 +60,7 @@ from trademl.ledger import read as read_ledger
 from trademl.lineage import ENGINE_VERSION, Lineage, foundation_hash, hash_tables, trace_id
 from trademl.offline import no_network
 from trademl.report import GateRow, render_report
-from trademl.snapshot import Lock, drop_snapshot, take_snapshot
+from trademl.snapshot import Lock, drop_snapshot, record_head, take_snapshot
 from trademl.workspace import (
     Workspace,
     check_run_id,
@@ -124,6 +125,7 @@ def run_alpha(
     Raises:
         ConfigError: Bad run id or profile, or the run exists with other inputs.
         DataError: Nothing published, a gate refused, a model is missing, files cannot be written.
+        LookaheadError: The version or the model is later than the run.
         SolverError: No acceptable weights.
         NetworkForbidden: Something tried to reach a network.
     """
@@ -142,6 +144,7 @@ def run_alpha(
                 skip_validation=skip_validation,
                 extras=extras or ReportExtras(),
             )
+            refuse_hindsight(request)
             refuse_other_inputs(request)
             return _execute(request)
     except duckdb.Error as error:
@@ -165,12 +168,14 @@ def _execute(request: Request) -> AlphaResult:
     )
     try:
         # The inner guard ends inside the step: an attempt that was swallowed fails the run too.
-        with ledger.step(PIPELINE, {"fingerprint": request.fingerprint()}), no_network():
+        with ledger.step(PIPELINE, {"fingerprint": request.fingerprint()}) as out, no_network():
             run, found, gates = _pipeline(request, workspace, ledger)
+            out.output_hashes |= run.writer.recorded(workspace.index)
         require_same_weights(request, workspace)
     except TradeMLError as error:
         _publish_failure(request, workspace, error)
         raise
+    record_head(request.data_dir, request.run_id, ledger.head)
     final = publish_workspace(request.data_dir, workspace)
     return AlphaResult(
         run_id=request.run_id,
@@ -243,6 +248,8 @@ def _foundation(
             connection, request.data_dir, request.run_id, request.version, lock, hashes
         )
         model = copy_model(request.model, workspace.config / "model") if request.model else None
+        if model:
+            out.output_hashes |= writer.recorded(*(model.folder / name for name in MODEL_FILES))
         out.output_hashes |= _write_inputs(request, writer, gate, snapshot, hashes)
     run = Run(
         run_id=request.run_id,
@@ -321,8 +328,9 @@ def _audit(run: Run, gates: tuple[GateRow, ...]) -> tuple[GateRow, ...]:
     """risk.audit: the run checks its own artefacts before it counts."""
     with run.ledger.step("risk.audit") as out:
         root = run.writer.workspace.root
-        result = validate_atomic_run(root, run.run_id)
-        write_audit(root, result)
+        result = validate_atomic_run(root, run.run_id, is_own_audit=True)
+        page = write_audit(root, result)
+        out.output_hashes |= run.writer.recorded(page, page.with_suffix(".md"))
         out.metrics |= {"checks": len(result.findings), "failures": len(result.failures)}
         if result.failures:
             first = result.failures[0]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from trademl.clock import iso
 from trademl.errors import DataError
-from trademl.files import sha256_of_bytes, write_atomic
+from trademl.files import sha256_of_bytes, sha256_of_file, write_atomic
 from trademl.lineage import Lineage
 from trademl.workspace import Workspace
 
@@ -48,6 +48,11 @@ class ArtifactWriter:
         raw = content.encode() if isinstance(content, str) else content
         write_atomic(path, raw)
         return {path.relative_to(self.workspace.root).as_posix(): sha256_of_bytes(raw)}
+
+    def recorded(self, *paths: Path) -> dict[str, str]:
+        """{relative name: sha256} of files that something else wrote."""
+        root = self.workspace.root
+        return {path.relative_to(root).as_posix(): sha256_of_file(path) for path in paths}
 
 
 def encode_json(payload: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from optimize.artifacts import encode_json, read_json
+from optimize.request import PIPELINE
 from optimize.returns import ReturnsMatrix, read_matrix
 from optimize.run import (
     FLATTENED_FILE,
@@ -30,6 +31,12 @@ REQUIRED = {
     "optimized_v2": f"data/{OPTIMIZED_FILE}",
     "flattened": f"data/{FLATTENED_FILE}",
 }
+RECORDED_FOLDERS = ("config", "data", "reports")
+"""Every file below them must stand in the ledger with its hash."""
+AUDIT_FOLDER = "validation"
+AUDIT_SUFFIX = "_audit"
+"""Of the audits that are made of a finished run, which its ledger cannot hold."""
+INDEX_FILE = "INDEX.md"
 LINEAGE_KEYS = ("trace_id", "foundation_hash", "engine_version")
 SUM_TOLERANCE = 1e-3
 CAP_TOLERANCE = 1e-3
@@ -62,12 +69,13 @@ class AuditResult:
         return tuple(finding for finding in self.findings if finding.is_failure)
 
 
-def validate_atomic_run(root: Path, run_id: str) -> AuditResult:
+def validate_atomic_run(root: Path, run_id: str, *, is_own_audit: bool = False) -> AuditResult:
     """Audits the artefacts of one run directory; reads everything, changes nothing.
 
     Args:
         root: The run's folder.
         run_id: Its id, for the messages.
+        is_own_audit: The run audits itself, so its ledger has not come to its end.
     """
     findings = list(_missing(root))
     manifest = _read(root / REQUIRED["resolved_manifest"])
@@ -80,7 +88,7 @@ def validate_atomic_run(root: Path, run_id: str) -> AuditResult:
     if matrix:
         findings += _calendar_findings(calendar, str(profile.get("asset_class")))
     findings += _portfolio_findings(root)
-    findings += _ledger_findings(root)
+    findings += _ledger_findings(root, is_own_audit)
     lineage = {key: manifest[key] for key in LINEAGE_KEYS if key in manifest} if manifest else {}
     name = str(profile.get("name", "unknown"))
     return AuditResult(run_id, name, tuple(findings), calendar, lineage)
@@ -88,7 +96,7 @@ def validate_atomic_run(root: Path, run_id: str) -> AuditResult:
 
 def write_audit(root: Path, result: AuditResult, suffix: str = "") -> Path:
     """Writes the audit as JSON and Markdown beside the run's reports; returns the JSON's path."""
-    folder = root / "reports" / "validation"
+    folder = root / "reports" / AUDIT_FOLDER
     stem = f"atomic_validation_{result.profile}_{result.run_id}{suffix}"
     rows = [
         {"code": item.code, "failure": item.is_failure, "message": item.message}
@@ -231,8 +239,8 @@ def _weight_findings(
                 )
 
 
-def _ledger_findings(root: Path) -> Iterator[AuditFinding]:
-    """The chain holds, and every artefact it names is still what it was."""
+def _ledger_findings(root: Path, is_own_audit: bool) -> Iterator[AuditFinding]:
+    """The chain holds to its end, and names every artefact as what it is."""
     path = root / REQUIRED["audit"]
     if not path.is_file():
         return
@@ -243,9 +251,13 @@ def _ledger_findings(root: Path) -> Iterator[AuditFinding]:
         yield _fail("ATOMIC_LEDGER_BROKEN", str(error))
         return
     yield _pass("ATOMIC_LEDGER_OK", f"{count} records")
+    last = records[-1].get("step"), records[-1].get("status")
+    if not is_own_audit and last != (PIPELINE, "success"):
+        yield _fail("ATOMIC_UNFINISHED", f"the ledger ends with {last}, not with {PIPELINE}")
     recorded: dict[str, str] = {}
     for record in records:
         recorded.update(record.get("outcome", {}).get("output_hashes", {}))
+    yield from _unrecorded(root, recorded, is_own_audit)
     for name, expected in sorted(recorded.items()):
         file = root / name
         if not file.is_file():
@@ -253,6 +265,23 @@ def _ledger_findings(root: Path) -> Iterator[AuditFinding]:
                 yield _fail("ATOMIC_MISSING_OUTPUT", f"{name} is in the ledger and not on disk")
         elif sha256_of_file(file) != expected:
             yield _fail("ATOMIC_ARTIFACT_CHANGED", f"{name} differs from the ledger's hash")
+
+
+def _unrecorded(root: Path, recorded: dict[str, str], is_own_audit: bool) -> Iterator[AuditFinding]:
+    """What the ledger does not name, nobody vouches for."""
+    needed = {*REQUIRED.values()} - {REQUIRED["audit"]}
+    if not is_own_audit:
+        needed.add(INDEX_FILE)
+    for folder in RECORDED_FOLDERS:
+        files = (path for path in (root / folder).rglob("*") if path.is_file())
+        needed |= {path.relative_to(root).as_posix() for path in files if not _is_later(path)}
+    for name in sorted(needed - set(recorded)):
+        yield _fail("ATOMIC_UNRECORDED", f"{name} is not in the ledger")
+
+
+def _is_later(path: Path) -> bool:
+    """Whether a file is an audit of the finished run."""
+    return path.parent.name == AUDIT_FOLDER and path.stem.endswith(AUDIT_SUFFIX)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

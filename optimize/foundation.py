@@ -21,6 +21,10 @@ from trademl.errors import GateFailed
 RETURNS = "matrices.returns_matrix"
 FEATURES = "matrices.features_matrix"
 CALENDARS = "reference.calendars"
+DELISTINGS = "reference.delistings"
+
+MIN_SESSION_SHARE = 0.9
+"""Of the securities of the session before that the last one must have; a tenth halts on no day."""
 
 REQUIRED_COLUMNS = {
     RETURNS: ("symbol", "timestamp", "security_id", "asset_class", "session_date", "ret"),
@@ -141,7 +145,9 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]
 
 def _facts(connection: duckdb.DuckDBPyConnection, profile: Profile) -> dict[str, Any]:
     """Counts over the window; all sums are of integers, so threads cannot change them."""
-    known_at = "known_at" if "known_at" in _columns(connection)[RETURNS] else "null::timestamptz"
+    columns = _columns(connection)
+    known_at = "known_at" if "known_at" in columns[RETURNS] else "null::timestamptz"
+    features_known_at = "known_at" if "known_at" in columns[FEATURES] else "null::timestamptz"
     cursor = connection.execute(
         f"""
         with sessions as (
@@ -168,7 +174,14 @@ def _facts(connection: duckdb.DuckDBPyConnection, profile: Profile) -> dict[str,
                 timestamp is null or timestamp <> (session_date::timestamp at time zone 'UTC')
             ) as off_midnight,
             count(*) - count(distinct (security_id, session_date)) as duplicates,
-            max(known_time) as last_known_at
+            greatest(
+                max(known_time),
+                (
+                    select max({features_known_at}) from {FEATURES}
+                    where asset_class = $asset_class
+                        and session_date >= (select min(session_date) from sessions)
+                )
+            ) as last_known_at
         from used
         """,
         {
@@ -198,6 +211,7 @@ def _freshness_findings(
         is_stale, is_future = age_hours > profile.data.max_age_hours, age_hours < 0.0
         expected = f"a day that closed within {profile.data.max_age_hours:g} h"
     else:
+        yield from _calendar_findings(connection, profile.data.calendar, clock)
         completed = _last_completed_session(connection, profile.data.calendar, clock)
         facts["expected_session"] = completed
         is_stale, is_future = completed is None or last < completed, _is_after(last, completed)
@@ -211,6 +225,19 @@ def _freshness_findings(
             f"last session is {last}, the clock {iso(clock)} expects {expected}: land and build"
         )
         yield Finding("FOUNDATION_STALE", level, message)
+
+
+def _calendar_findings(
+    connection: duckdb.DuckDBPyConnection, exchange: str, clock: datetime
+) -> Iterator[Finding]:
+    """A calendar that ends before the clock's day cannot say which session to expect."""
+    row = connection.execute(
+        f"select max(session_date) from {CALENDARS} where exchange = $1", [exchange]
+    ).fetchone()
+    ends: date | None = row[0] if row else None
+    if ends is not None and ends < clock.date():
+        message = f"{CALENDARS} ends on {ends}, before the clock {iso(clock)}: land the sessions"
+        yield Finding("FOUNDATION_CALENDAR_ENDS", "error", message)
 
 
 def _is_after(last: date, completed: date | None) -> bool:
@@ -275,8 +302,50 @@ def _coverage_findings(
     if not present or not present[0]:
         message = f"{FEATURES} has no {profile.asset_class} rows at {facts['last_session']}"
         yield Finding("FOUNDATION_FEATURES_ABSENT", "error", message)
+    for table in (RETURNS, FEATURES):
+        yield from _thin_findings(connection, table, profile.asset_class, facts["last_session"])
     if profile.data.calendar is not None:
         yield from _session_findings(connection, profile.data.calendar, window)
+
+
+def _thin_findings(
+    connection: duckdb.DuckDBPyConnection, table: str, asset_class: str, last: date
+) -> Iterator[Finding]:
+    """A last session that was landed in part would leave a book of the few names it has."""
+    gone = (
+        f"select security_id from {DELISTINGS} where security_id is not null"
+        if DELISTINGS in table_names(connection)
+        else "select null where false"
+    )
+    row = connection.execute(
+        f"""
+        with before as (
+            select distinct security_id from {table}
+            where asset_class = $1
+                and session_date = (
+                    select max(session_date) from {table}
+                    where asset_class = $1 and session_date < $2
+                )
+                and security_id not in ({gone})
+        )
+        select
+            count(*),
+            count(*) filter (
+                security_id in (
+                    select security_id from {table} where asset_class = $1 and session_date = $2
+                )
+            )
+        from before
+        """,
+        [asset_class, last],
+    ).fetchone()
+    expected, found = row or (0, 0)
+    if found < MIN_SESSION_SHARE * expected:
+        message = (
+            f"{table} at {last} has {found} of the {expected} securities of the session before, "
+            f"needs {MIN_SESSION_SHARE:.0%}: land the rest and build"
+        )
+        yield Finding("FOUNDATION_THIN_SESSION", "error", message)
 
 
 def _session_findings(

@@ -1,8 +1,9 @@
-"""The pinned model of a run: a LightGBM booster, its feature list, and their hash."""
+"""The pinned model of a run: a LightGBM booster, its feature list, its record and their hash."""
 
 import json
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import numpy as np
 
 from optimize.candidates import Pool
 from optimize.results import FloatArray
-from trademl.errors import DataError
+from trademl.clock import parse_clock
+from trademl.errors import ConfigError, DataError
 from trademl.files import sha256_of_file
 from trademl.lineage import combine
 
 MODEL_FILE = "model.txt"
 FEATURE_FILE = "feature_list.json"
 REPORT_FILE = "report.json"
+MODEL_FILES = (MODEL_FILE, FEATURE_FILE, REPORT_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +31,23 @@ class PinnedModel:
         folder: Where ``model.txt`` and ``feature_list.json`` lie.
         features: The columns of ``features_matrix`` that the model was trained on, in order.
         sha256: Over the model and its feature list.
+        as_of: The knowledge time of the version that it was trained on.
     """
 
     folder: Path
     features: tuple[str, ...]
     sha256: str
+    as_of: datetime
 
 
 def pin_model(folder: Path) -> PinnedModel:
-    """Reads a model's feature list and hashes its files.
+    """Reads a model's feature list and record, and hashes its files.
 
     Raises:
-        DataError: A file is missing or the feature list is not a list of names.
+        DataError: A file is missing, the feature list is not a list of names, or the files are
+            not what the record of their training says.
     """
-    for name in (MODEL_FILE, FEATURE_FILE):
+    for name in MODEL_FILES:
         if not (folder / name).is_file():
             raise DataError(f"model folder {folder} has no {name}: train the model first")
     try:
@@ -53,23 +59,41 @@ def pin_model(folder: Path) -> PinnedModel:
         raise DataError(f"{folder / FEATURE_FILE} is no list of feature names: train again")
     hashes = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, FEATURE_FILE)}
     _check_recorded(folder, hashes)
-    return PinnedModel(folder, tuple(names), combine(*hashes.values()))
+    as_of = trained_as_of(folder)
+    if as_of is None:
+        raise DataError(f"{folder / REPORT_FILE} does not say as of when: train the model again")
+    return PinnedModel(folder, tuple(names), combine(*hashes.values()), as_of)
 
 
 def _check_recorded(folder: Path, hashes: dict[str, str]) -> None:
-    """Compares the files with what their training recorded, where it did."""
-    recorded = (read_report(folder) or {}).get("files", {})
+    """Compares the files with what their training recorded; without a record nothing is trusted."""
+    files = (read_report(folder) or {}).get("files")
+    recorded = files if isinstance(files, dict) else {}
     for name, found in hashes.items():
-        if recorded.get(name, found) != found:
+        if name not in recorded:
+            raise DataError(f"{folder / REPORT_FILE} has no hash of {name}: train the model again")
+        if recorded[name] != found:
             raise DataError(f"{folder / name} has changed since training: train again")
+
+
+def trained_as_of(folder: Path) -> datetime | None:
+    """As of when a model in a folder was trained, None where its record does not say.
+
+    Raises:
+        DataError: The record is broken.
+    """
+    text = (read_report(folder) or {}).get("as_of")
+    try:
+        return parse_clock(text) if isinstance(text, str) else None
+    except ConfigError:
+        return None
 
 
 def copy_model(model: PinnedModel, target: Path) -> PinnedModel:
     """Copies the model into a run, so that the run keeps it whatever becomes of the registry."""
     target.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, FEATURE_FILE, REPORT_FILE):
-        if (model.folder / name).is_file():
-            shutil.copyfile(model.folder / name, target / name)
+    for name in MODEL_FILES:
+        shutil.copyfile(model.folder / name, target / name)
     copied = pin_model(target)
     if copied.sha256 != model.sha256:
         raise DataError(f"model {model.folder} changed while it was copied: run again")
@@ -94,6 +118,10 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
             raise DataError(
                 f"model {model.sha256[:12]} takes {booster.num_feature()} features, its list "
                 f"names {len(model.features)}: train again"
+            )
+        if tuple(booster.feature_name()) != model.features:
+            raise DataError(
+                f"model {model.sha256[:12]} names its features otherwise than its list: train again"
             )
         # float32 as in training (decisions.md 17); one thread, because the pool is small.
         inputs = pool.matrix(list(model.features)).astype(np.float32)

@@ -42,13 +42,18 @@ MODEL_SCORE = "model_score"
 PROFILE_DIRECTORY = Path(__file__).resolve().parent / "profiles"
 DEFAULTS = "defaults"
 
+MOST_ABS_RETURN = 5.0
+"""S2's bound of toxicity: a profile may ask for less, never for more."""
+
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Method = Literal["rank", "rank_desc", "logistic", "zscore", "minmax", "cdf", "raw01"]
 PortfolioName = Literal["hrp", "min_variance", "max_sharpe", "risk_parity", "equal_weight"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Strict: true is no number and "0.2" is none either. Lists stay what YAML makes of a pair.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class DataSection(_Section):
@@ -60,14 +65,15 @@ class DataSection(_Section):
     max_missing_ratio: Annotated[float, Field(ge=0.0, lt=1.0)]
     max_age_hours: Annotated[float, Field(gt=0.0)]
     warn_abs_return: Annotated[float, Field(gt=0.0)]
-    max_abs_return: Annotated[float, Field(gt=0.0)]
+    max_abs_return: Annotated[float, Field(gt=0.0, le=MOST_ABS_RETURN)]
     min_adv_usd: Annotated[float, Field(ge=0.0)]
     require_eligible: bool
     strict_health: bool
-    toxic_reasons: list[str]
+    toxic_reasons: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _floor_fits(self) -> "DataSection":
+        _check_order("warn_abs_return", self.warn_abs_return, "max_abs_return", self.max_abs_return)
         if self.min_days_floor > self.lookback_days:
             raise ValueError(
                 f"min_days_floor {self.min_days_floor} exceeds lookback_days {self.lookback_days}"
@@ -79,22 +85,34 @@ class SoftThresholds(_Section):
     """Thresholds that the stages of relaxation may loosen or waive."""
 
     entropy_max: Share
-    efficiency_min: Annotated[float, Field(ge=0.0, le=1.0)]
-    random_walk_zone: tuple[float, float]
+    efficiency_min: Unit
+    # YAML has no tuples: the one place where a list is taken for one.
+    random_walk_zone: Annotated[tuple[Unit, Unit], Field(strict=False)]
     eci_hurdle: float
     min_momentum: float
+
+    @model_validator(mode="after")
+    def _zone_is_ordered(self) -> "SoftThresholds":
+        low, high = self.random_walk_zone
+        _check_order("random_walk_zone's beginning", low, "its end", high)
+        return self
 
 
 class HardThresholds(_Section):
     """Thresholds that nothing loosens."""
 
     entropy_max: Share
-    survival_min: Annotated[float, Field(ge=0.0, le=1.0)]
-    kurtosis_max: float
+    survival_min: Unit
+    kurtosis_max: Annotated[float, Field(gt=0.0)]
     volatility_max: Annotated[float, Field(gt=0.0)]
     volatility_min: Annotated[float, Field(ge=0.0)]
-    roc_max: float
-    roc_min: float
+    roc_max: Annotated[float, Field(gt=0.0)]
+    roc_min: Annotated[float, Field(ge=-1.0, lt=0.0)]
+
+    @model_validator(mode="after")
+    def _volatilities_are_ordered(self) -> "HardThresholds":
+        _check_order("volatility_min", self.volatility_min, "volatility_max", self.volatility_max)
+        return self
 
 
 class Relaxation(_Section):
@@ -188,10 +206,12 @@ class OptimizerSection(_Section):
     primary: PortfolioName
     profiles: Annotated[list[PortfolioName], Field(min_length=1)]
     linkage: Literal["single", "complete", "average", "ward"]
-    periods_per_year: Annotated[int, Field(ge=1)]
+    periods_per_year: Annotated[int, Field(ge=1, le=366)]
 
     @model_validator(mode="after")
     def _primary_is_built(self) -> "OptimizerSection":
+        if len(set(self.profiles)) < len(self.profiles):
+            raise ValueError(f"optimizer.profiles {self.profiles} names a portfolio twice")
         if self.primary not in self.profiles:
             raise ValueError(f"primary {self.primary!r} is not among profiles {self.profiles}")
         return self
@@ -228,6 +248,8 @@ class Profile(_Section):
             raise ValueError("direction SHORT needs features.feat_short_direction: true")
         if self.asset_class == "equity" and self.data.calendar is None:
             raise ValueError("asset_class equity needs data.calendar, e.g. XNYS")
+        if not any(feature.weight > 0.0 for feature in self.ranking.values()):
+            raise ValueError("ranking has no feature with a weight above 0")
         unknown = set(self.ranking) - {*SELECTION_FEATURES, MODEL_SCORE}
         if unknown:
             raise ValueError(f"ranking.{min(unknown)} is no selection feature")
@@ -236,6 +258,11 @@ class Profile(_Section):
     def resolved(self) -> dict[str, Any]:
         """All keys with their values, as plain JSON types."""
         return self.model_dump(mode="json")
+
+
+def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:
+    if low >= high:
+        raise ValueError(f"{low_name} {low:g} must be below {high_name} {high:g}")
 
 
 def profile_names() -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from optimize.htr import STAGE_NAMES
 from optimize.model import read_report
+from optimize.model_bars import model_row
 from optimize.results import FloatArray
 from optimize.run import REPORT_FILE, Allocated, Run
 from optimize.selection import veto_counts
@@ -250,8 +251,10 @@ def gate_rows(
     post: SignTestResult | None,
 ) -> tuple[GateRow, ...]:
     """Every gate of the run with what it asked and what it got."""
+    model = (model_row(read_report(run.model.folder) or {}),) if run.model else ()
     return (
         *_foundation_rows(run, found),
+        *model,
         *_selection_rows(run, found, pre),
         *_risk_rows(found, post),
     )

@@ -10,8 +10,8 @@ from optimize.profiles import Profile
 from optimize.reporting import ReportExtras
 from optimize.run import FLATTENED_FILE, INPUTS_FILE, OPTIMIZED_FILE, profile_hash
 from trademl import lake
-from trademl.clock import iso
-from trademl.errors import ConfigError, DataError, GateFailed
+from trademl.clock import iso, parse_clock
+from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError
 from trademl.ledger import read as read_ledger
 from trademl.lineage import ENGINE_VERSION
 from trademl.snapshot import read_lock
@@ -72,11 +72,32 @@ def pin_for(profile: Profile, folder: Path | None) -> PinnedModel | None:
     if folder is None:
         if profile.model.required:
             raise DataError(
-                f"profile {profile.name} needs model {profile.model.name!r}: "
-                f"run `trademl train {profile.model.name}` first"
+                f"profile {profile.name} needs model {profile.model.name!r}, trained no later than "
+                f"the run: run `trademl train {profile.model.name}` on its version first"
             )
         return None
     return pin_model(folder)
+
+
+def refuse_hindsight(request: Request) -> None:
+    """No input of a run may know what happened after the run's own time.
+
+    Raises:
+        LookaheadError: The version was built after the clock, or the model was trained on a
+            version later than the run's.
+    """
+    built = parse_clock(request.version.as_of)
+    if built > request.clock:
+        raise LookaheadError(
+            f"version {request.version.name} is as of {iso(built)}, after the clock "
+            f"{iso(request.clock)}: choose an older version or a later clock"
+        )
+    if request.model and request.model.as_of > built:
+        raise LookaheadError(
+            f"model {request.model.folder.name} was trained as of {iso(request.model.as_of)}, "
+            f"version {request.version.name} is as of {iso(built)}: choose an older model, or run "
+            f"`trademl train {request.profile.model.name} --version {request.version.name}`"
+        )
 
 
 def refuse_other_inputs(request: Request) -> None:

@@ -1,5 +1,6 @@
 """A small synthetic lake for tests of the alpha cycle: equities in blocks, coins, calendars."""
 
+import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,9 +11,12 @@ import pyarrow as pa
 from optimize.profiles import SELECTION_FEATURES
 from tests.lake_fixture import publish_tables
 from trademl import lake
+from trademl.clock import iso
+from trademl.files import sha256_of_file
 
 LAST_SESSION = date(2020, 12, 30)
 CLOCK = datetime(2020, 12, 31, 13, tzinfo=UTC)
+TRAINED_AS_OF = datetime(2020, 12, 23, 13, tzinfo=UTC)
 N_SESSIONS = 600
 N_EQUITIES = 60
 N_COINS = 16
@@ -53,8 +57,8 @@ class AlphaLake:
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
 
-    def publish(self, data_dir: Path) -> lake.Version:
-        return publish_tables(data_dir, self.tables, CLOCK.isoformat().replace("+00:00", "Z"))
+    def publish(self, data_dir: Path, as_of: datetime = CLOCK) -> lake.Version:
+        return publish_tables(data_dir, self.tables, iso(as_of))
 
     def replace(self, name: str, column: str, values: pa.Array) -> None:
         table = self.tables[name]
@@ -247,28 +251,46 @@ def _coverage_table() -> pa.Table:
     )
 
 
-def make_model(folder: Path) -> Path:
+def make_model(
+    folder: Path, features: tuple[str, ...] = MODEL_FEATURES, as_of: datetime = TRAINED_AS_OF
+) -> Path:
     """A tiny LightGBM model over two features of the lake, with its feature list and a report."""
-    import json
-
     import lightgbm
 
     rng = np.random.default_rng(3)
-    inputs = rng.random((400, len(MODEL_FEATURES))).astype(np.float32)
+    inputs = rng.random((400, len(features))).astype(np.float32)
     target = inputs[:, 0] - 0.5 * inputs[:, 1]
     settings = {"objective": "regression", "verbose": -1, "num_threads": 1, "deterministic": True}
     settings |= {"force_row_wise": True, "seed": 1, "num_leaves": 7}
-    booster = lightgbm.train(settings, lightgbm.Dataset(inputs, target), num_boost_round=10)
+    data = lightgbm.Dataset(inputs, target, feature_name=list(features))
+    booster = lightgbm.train(settings, data, num_boost_round=10)
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / "model.txt")
-    (folder / "feature_list.json").write_text(json.dumps(list(MODEL_FEATURES)))
+    (folder / "feature_list.json").write_text(json.dumps(list(features)))
     report = {
-        "model_id": "m1",
+        "model_id": folder.name,
         "version": "v000001",
-        "score": {"ic": 0.031, "ic_t": 3.2, "sharpe_ann": 0.91, "path_sharpe_ann": [0.4, 0.9, 1.3]},
-        "overfitting": {"dsr": 0.81, "pbo": 0.12, "n_trials": 8},
+        "as_of": iso(as_of),
+        "score": {
+            "ic": 0.031,
+            "ic_t": 3.2,
+            "sharpe_ann": 1.21,
+            "path_sharpe_ann": [0.4, 1.2, 1.3],
+            "max_drawdown": -0.12,
+        },
+        "overfitting": {"dsr": 0.98, "excess_sharpe": 0.02, "pbo": 0.04, "n_trials": 8},
         "controls": [{"name": "shuffled_labels", "ic": 0.001, "passed": True}],
         "disclosures": ["trials trained on every fifth session"],
     }
     (folder / "report.json").write_text(json.dumps(report))
+    record_files(folder)
     return folder
+
+
+def record_files(folder: Path) -> None:
+    """Writes the hashes of a model's files, as they are now, into its report."""
+    report = json.loads((folder / "report.json").read_text())
+    report["files"] = {
+        name: sha256_of_file(folder / name) for name in ("model.txt", "feature_list.json")
+    }
+    (folder / "report.json").write_text(json.dumps(report))

@@ -1,8 +1,11 @@
 """The audit ledger of a run: ``audit.jsonl``, one JSON record per line, chained by hashes.
 
 Each record carries the hash of the one before it (64 zeros for the first) and its own, the SHA-256
-of the record as JSON with sorted keys and without ``hash``. Changing, dropping or reordering a line
-breaks the chain. Times come from the run's clock, so a repeated run writes the same ledger.
+of the record as JSON with sorted keys and without ``hash``. Changing a line, or dropping or
+reordering lines before the last, breaks the chain; who can write the file can also cut its end or
+compute the whole chain anew, so the chain is evidence only against its head kept elsewhere: it is
+recorded with the run's snapshot. Times come from the run's clock, so a repeated run writes the
+same ledger.
 """
 
 import json
@@ -42,6 +45,11 @@ class Ledger:
         self._previous = GENESIS_HASH
         self._count = 0
         path.touch(exist_ok=False)
+
+    @property
+    def head(self) -> str:
+        """The hash of the last record, which stands for the whole chain."""
+        return self._previous
 
     def genesis(self, run_id: str, profile: str, env: Json, config: Json) -> None:
         """Writes the first record: what is run, with what."""

@@ -3,14 +3,15 @@
 The folder holds relative links to the published catalog and to every data file of the tables that
 the run uses, laid out like the lake itself, and ``snapshot.json`` with what they are. DuckLake
 never rewrites a data file, so links freeze the content as long as expiry leaves linked files alone:
-``pinned_files`` is what expiry must ask.
+``pinned_files`` is what expiry must ask. ``ledger_head.json`` is the head of the finished run's
+ledger, against which a changed ledger shows.
 """
 
 import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from trademl.errors import DataError
 from trademl.files import replace_durably, sha256_of_file, write_atomic
 
 SNAPSHOT_FILE = "snapshot.json"
+HEAD_FILE = "ledger_head.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,38 @@ def take_snapshot(
     }
     write_atomic(working / SNAPSHOT_FILE, json.dumps(record, sort_keys=True, indent=1) + "\n")
     if final.exists():
+        # A repeat that fails keeps the finished run, whose head this is.
+        if (final / HEAD_FILE).is_file():
+            shutil.copyfile(final / HEAD_FILE, working / HEAD_FILE)
         shutil.rmtree(final)
     replace_durably(working, final)
     return record
+
+
+def record_head(data_dir: Path, run_id: str, head: str) -> None:
+    """Keeps the hash that a finished run's ledger ends with, away from the ledger."""
+    content = json.dumps({"run_id": run_id, "head": head}, sort_keys=True, indent=1) + "\n"
+    write_atomic(snapshot_dir(data_dir, run_id) / HEAD_FILE, content)
+
+
+def read_head(data_dir: Path, run_id: str) -> str | None:
+    """The hash that the run's ledger must end with, None where it was not recorded."""
+    try:
+        text = (snapshot_dir(data_dir, run_id) / HEAD_FILE).read_text(encoding="utf-8")
+        return str(json.loads(text)["head"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def changed_files(data_dir: Path, files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which of the data files of a snapshot's record are gone or have another content."""
+    root = _data_root(data_dir)
+    return [
+        file["path"]
+        for file in files
+        if not (root / file["path"]).is_file()
+        or sha256_of_file(root / file["path"]) != file.get("sha256")
+    ]
 
 
 def drop_snapshot(data_dir: Path, run_id: str) -> None:
@@ -124,7 +155,11 @@ def data_files(
             if delete_file:
                 found[delete_file] = delete_size
     return [
-        {"path": os.path.relpath(path, root), "size_bytes": size}
+        {
+            "path": os.path.relpath(path, root),
+            "size_bytes": size,
+            "sha256": sha256_of_file(root / os.path.relpath(path, root)),
+        }
         for path, size in sorted(found.items())
     ]
 

@@ -8,24 +8,29 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from models_ml.registry import point_latest
 from optimize import alpha, steps_risk, steps_selection
 from optimize.alpha import is_finished
 from optimize.audit import REQUIRED, validate_atomic_run
 from optimize.model import pin_model
 from optimize.preopt import REGIME_FILE
-from tests.alpha_lake import CLOCK
+from optimize.seal import validate_sealed_run
+from tests.alpha_lake import CLOCK, make_model, record_files
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
-from trademl.cli.alpha import alpha_command
+from trademl.cli.alpha import alpha_command, model_folder
 from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
-from trademl.errors import ConfigError, DataError, GateFailed, TradeMLError
-from trademl.ledger import read
+from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError, TradeMLError
+from trademl.files import sha256_of_file
+from trademl.lake import find_version
+from trademl.ledger import read, record_hash
 from trademl.offline import NetworkForbidden
 from trademl.workspace import run_lock
 
@@ -53,6 +58,15 @@ def reference(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reference") / "data"
     shutil.copytree(lake_dir, folder, symlinks=True)
     return run(folder, "R1").root
+
+
+@pytest.fixture(scope="module")
+def sealed_dir(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a finished run, to be copied."""
+    folder = tmp_path_factory.mktemp("sealed") / "data"
+    shutil.copytree(lake_dir, folder, symlinks=True)
+    run(folder, "R1")
+    return folder
 
 
 STEPS: list[tuple[object, str]] = [
@@ -277,7 +291,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_a_tampered_model_is_refused(data_dir: Path) -> None:
     folder = data_dir / "models" / "equities_xs" / "m1"
     report = json.loads((folder / "report.json").read_text())
-    report["files"] = {"model.txt": "0" * 64}
+    report["files"] |= {"model.txt": "0" * 64}
     (folder / "report.json").write_text(json.dumps(report))
     with pytest.raises(DataError, match="has changed since training"):
         pin_model(folder)
@@ -286,11 +300,56 @@ def test_a_tampered_model_is_refused(data_dir: Path) -> None:
 def test_a_model_of_other_features_is_refused(data_dir: Path) -> None:
     folder = data_dir / "models" / "equities_xs" / "m1"
     (folder / "feature_list.json").write_text('["feat_mom_20", "feat_moon_phase"]')
+    record_files(folder)
     with pytest.raises(DataError, match="feat_moon_phase"):
         run(data_dir, "R1")
     (folder / "feature_list.json").write_text('["feat_mom_20"]')
+    record_files(folder)
     with pytest.raises(DataError, match="takes 2 features, its list names 1"):
         run(data_dir, "R1")
+    (folder / "feature_list.json").write_text('["feat_rv_20", "feat_mom_20"]')
+    record_files(folder)
+    with pytest.raises(DataError, match="names its features otherwise than its list"):
+        run(data_dir, "R1")
+
+
+def test_a_model_without_the_record_of_its_training_is_refused(data_dir: Path) -> None:
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    complete = json.loads((folder / "report.json").read_text())
+    for key, said in (("files", r"no hash of model\.txt"), ("as_of", "does not say as of when")):
+        report = {name: value for name, value in complete.items() if name != key}
+        (folder / "report.json").write_text(json.dumps(report))
+        with pytest.raises(DataError, match=said):
+            run(data_dir, "R1")
+    (folder / "report.json").unlink()
+    with pytest.raises(DataError, match=r"has no report\.json"):
+        run(data_dir, "R1")
+
+
+def test_nothing_later_than_the_run_is_taken(data_dir: Path) -> None:
+    """Neither a model that saw the run's future, nor a version that was built after its clock."""
+    later = make_model(data_dir / "models" / "equities_xs" / "m2", as_of=CLOCK + timedelta(hours=1))
+    with pytest.raises(LookaheadError, match="model m2 was trained as of 2020-12-31T14:00:00Z"):
+        run(data_dir, "R1", model=later, clock=CLOCK + timedelta(hours=2))
+    with pytest.raises(LookaheadError, match=r"version v\d+ is as of 2020-12-31T13:00:00Z, after"):
+        run(data_dir, "R1", clock=CLOCK - timedelta(seconds=1))
+    assert not (data_dir / "runs" / "R1").exists()
+
+
+def test_the_default_model_is_the_newest_that_the_version_may_use(data_dir: Path) -> None:
+    home, version = data_dir / "models" / "equities_xs", find_version(data_dir)
+    older = make_model(home / "m0", as_of=CLOCK - timedelta(days=30))
+    point_latest(data_dir, "equities_xs", "m0")
+    assert model_folder(data_dir, "equities_xs", None, version) == older
+    make_model(home / "m2", as_of=CLOCK + timedelta(hours=1))
+    point_latest(data_dir, "equities_xs", "m2")
+    assert model_folder(data_dir, "equities_xs", None, version) == home / "m1"
+    make_model(home / "m3")
+    with pytest.raises(ConfigError, match="models m1, m3 of 'equities_xs' are equally new"):
+        model_folder(data_dir, "equities_xs", None, version)
+    for name in ("m0", "m1", "m3"):
+        shutil.rmtree(home / name)
+    assert model_folder(data_dir, "equities_xs", None, version) is None
 
 
 def cli(command: object, *arguments: str) -> tuple[int, str]:
@@ -365,6 +424,96 @@ def test_validate_sees_a_changed_weight(data_dir: Path) -> None:
     assert codes(root) == {"ATOMIC_ARTIFACT_CHANGED", "ATOMIC_BAD_WEIGHT_SUM", "ATOMIC_CLUSTER_CAP"}
 
 
+def drop_the_end_of_the_ledger(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/audit.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+
+
+def keep_the_genesis_alone(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/audit.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    rename_a_winner(data_dir)
+
+
+def rename_a_winner(data_dir: Path) -> None:
+    path = data_dir / "runs/R1/data/portfolio_flattened.json"
+    content = json.loads(path.read_text())
+    content["profiles"]["hrp"]["assets"][0]["Symbol"] = "EVIL"
+    path.write_text(json.dumps(content))
+
+
+def write_the_whole_chain_anew(data_dir: Path) -> None:
+    """Everything that lies in the run's folder agrees again."""
+    rename_a_winner(data_dir)
+    root, previous = data_dir / "runs/R1", "0" * 64
+    records = read(root / "audit.jsonl")
+    for record in records:
+        hashes = record.get("outcome", {}).get("output_hashes", {})
+        hashes |= {name: sha256_of_file(root / name) for name in hashes}
+        record["prev_hash"] = previous
+        record["hash"] = previous = record_hash(record)
+    (root / "audit.jsonl").write_text("".join(json.dumps(row) + "\n" for row in records))
+
+
+def change_a_data_file(data_dir: Path) -> None:
+    path = next((data_dir / "lakehouse/data").rglob("*returns_matrix*/*.parquet"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+TAMPERED: dict[str, tuple[Callable[[Path], object], set[str]]] = {
+    "dropped end": (drop_the_end_of_the_ledger, {"UNFINISHED", "UNRECORDED", "HEAD_CHANGED"}),
+    "genesis alone": (keep_the_genesis_alone, {"UNFINISHED", "UNRECORDED", "HEAD_CHANGED"}),
+    "renamed winner": (rename_a_winner, {"ARTIFACT_CHANGED"}),
+    "new chain": (write_the_whole_chain_anew, {"HEAD_CHANGED"}),
+    "data file": (change_a_data_file, {"DATA_CHANGED"}),
+    "model": (
+        lambda data_dir: (data_dir / "runs/R1/config/model/model.txt").write_text("x"),
+        {"ARTIFACT_CHANGED"},
+    ),
+    "front page": (
+        lambda data_dir: (data_dir / "runs/R1/INDEX.md").write_text("x"),
+        {"ARTIFACT_CHANGED"},
+    ),
+    "added file": (
+        lambda data_dir: (data_dir / "runs/R1/data/weights/more.csv").write_text("x"),
+        {"UNRECORDED"},
+    ),
+    "no head": (
+        lambda data_dir: (data_dir / "snapshots/R1/ledger_head.json").unlink(),
+        {"HEAD_MISSING"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_validate_sees_tampering(sealed_dir: Path, tmp_path: Path, what: str) -> None:
+    data_dir = tmp_path / "sealed"
+    shutil.copytree(sealed_dir, data_dir, symlinks=True)
+    tamper, expected = TAMPERED[what]
+    tamper(data_dir)
+    result = validate_sealed_run(data_dir / "runs" / "R1", data_dir, "R1")
+    assert {item.code for item in result.failures} == {f"ATOMIC_{code}" for code in expected}
+    assert cli(validate_command, "--run-id", "R1", "--data", str(data_dir))[0] == 1
+
+
+def test_validate_passes_what_nobody_touched_also_twice(sealed_dir: Path) -> None:
+    for _ in range(2):
+        assert cli(validate_command, "--run-id", "R1", "--data", str(sealed_dir))[0] == 0
+
+
+def test_a_failed_repeat_keeps_the_head_of_the_finished_run(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(data_dir, "R1")
+    with monkeypatch.context() as patch:
+        patch.setattr(steps_selection, "synthesize", lambda values, _directions: -values)
+        with pytest.raises(GateFailed):
+            run(data_dir, "R1")
+    assert not validate_sealed_run(data_dir / "runs" / "R1", data_dir, "R1").failures
+
+
 def test_the_calendar_of_a_run_must_be_its_market_s(data_dir: Path) -> None:
     equities, crypto = run(data_dir, "R1").root, run(data_dir, "R2", "crypto_long").root
     for root, other in ((equities, crypto), (crypto, equities)):
@@ -413,7 +562,9 @@ def test_the_stage_list_prints_layers_ids_and_contracts() -> None:
 
 
 def test_a_broken_model_file_is_one_line(data_dir: Path) -> None:
-    (data_dir / "models" / "equities_xs" / "m1" / "model.txt").write_text("tree\nversion=v4\n")
+    folder = data_dir / "models" / "equities_xs" / "m1"
+    (folder / "model.txt").write_text("tree\nversion=v4\n")
+    record_files(folder)
     with pytest.raises(DataError, match="cannot score") as caught:
         run(data_dir, "R1")
     assert "\n" not in str(caught.value)

@@ -72,6 +72,11 @@ def known_tomorrow(built: AlphaLake) -> None:
     built.edit(RETURNS, "known_at", {last_row(built): CLOCK + timedelta(hours=1)})
 
 
+def features_known_tomorrow(built: AlphaLake) -> None:
+    row = last_row(built, table=FEATURES)
+    built.edit(FEATURES, "known_at", {row: CLOCK + timedelta(hours=1)})
+
+
 def no_equities(built: AlphaLake) -> None:
     built.drop_rows(RETURNS, built.rows(RETURNS, asset_class="equity"))
 
@@ -79,6 +84,20 @@ def no_equities(built: AlphaLake) -> None:
 def one_day_old(built: AlphaLake) -> None:
     for table in (RETURNS, FEATURES):
         built.drop_rows(table, built.rows(table, session_date=LAST_SESSION))
+
+
+def most_of_the_last_session_missing(built: AlphaLake, *tables: str) -> None:
+    """A partial landing: 20 of the 24 names have everything but the last session."""
+    for table in tables:
+        rows = built.rows(table, asset_class="equity", session_date=LAST_SESSION)
+        symbols = built.tables[table]["symbol"].to_pylist()
+        landed = ("EQ00", "EQ02", "EQ04", "EQ06")
+        built.drop_rows(table, [row for row in rows if symbols[row] not in landed])
+
+
+def calendar_without_a_future(built: AlphaLake) -> None:
+    name = "reference.calendars"
+    built.drop_rows(name, built.rows(name, session_date=date(2020, 12, 31)))
 
 
 CASES: dict[str, tuple[Change, str]] = {
@@ -109,7 +128,20 @@ CASES: dict[str, tuple[Change, str]] = {
     "uncovered symbol": (symbol_without_features, "FOUNDATION_FEATURES_COVERAGE.*EQ05"),
     "stale features": (no_features_at_the_decision_date, "FOUNDATION_FEATURES_ABSENT"),
     "not yet known": (known_tomorrow, "FOUNDATION_NOT_YET_KNOWN"),
+    "features not yet known": (features_known_tomorrow, "FOUNDATION_NOT_YET_KNOWN"),
     "no rows": (no_equities, "FOUNDATION_EMPTY"),
+    "thin session": (
+        lambda built: most_of_the_last_session_missing(built, RETURNS, FEATURES),
+        "FOUNDATION_THIN_SESSION: .*returns_matrix at 2020-12-30 has 4 of the 24 .*features_matrix",
+    ),
+    "thin features": (
+        lambda built: most_of_the_last_session_missing(built, FEATURES),
+        "FOUNDATION_THIN_SESSION: matrices.features_matrix at 2020-12-30 has 4 of the 24",
+    ),
+    "calendar ends": (
+        calendar_without_a_future,
+        "FOUNDATION_CALENDAR_ENDS: reference.calendars ends on 2020-12-30, before the clock",
+    ),
     "stale": (one_day_old, "FOUNDATION_STALE: last session is 2020-12-29"),
 }
 
@@ -168,8 +200,26 @@ def test_freshness_follows_the_calendar_and_not_the_wall(tmp_path: Path) -> None
     assert is_finished(run(tmp_path, "R1", clock=before_close).root)
     with pytest.raises(GateFailed, match="expects XNYS session 2020-12-31"):
         run(tmp_path, "R2", clock=before_close + timedelta(minutes=1))
+    built.publish(tmp_path, as_of=datetime(2020, 12, 30, 13, tzinfo=UTC))
     with pytest.raises(GateFailed, match="FOUNDATION_FUTURE_SESSION"):
         run(tmp_path, "R3", clock=datetime(2020, 12, 30, 20, 59, tzinfo=UTC))
+
+
+def test_delisted_names_are_not_missed_in_the_last_session(tmp_path: Path) -> None:
+    """Three of 24 names end the session before: too many, unless they were delisted."""
+    built = small_lake()
+    gone = ("EQ01", "EQ03", "EQ05")
+    for table in (RETURNS, FEATURES):
+        for symbol in gone:
+            built.drop_rows(table, built.rows(table, symbol=symbol, session_date=LAST_SESSION))
+    publish(tmp_path, built)
+    with pytest.raises(GateFailed, match="has 21 of the 24 securities"):
+        run(tmp_path, "R1")
+    built.tables["reference.delistings"] = pa.table(
+        {"security_id": [f"id-{name}" for name in gone]}
+    )
+    built.publish(tmp_path)
+    assert is_finished(run(tmp_path, "R1").root)
 
 
 def test_crypto_may_be_a_day_old_and_not_more(tmp_path: Path) -> None:

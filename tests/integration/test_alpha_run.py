@@ -150,9 +150,7 @@ def test_a_run_id_is_never_reused_for_other_inputs(
 def _other_model(data_dir: Path) -> Path:
     from tests.alpha_lake import make_model
 
-    folder = make_model(data_dir / "models" / "equities_xs" / "m2")
-    (folder / "feature_list.json").write_text('["feat_rv_20", "feat_mom_20"]')
-    return folder
+    return make_model(data_dir / "models" / "equities_xs" / "m2", ("feat_rv_20", "feat_mom_20"))
 
 
 def test_skipped_steps_are_recorded_and_change_no_weight(

@@ -8,6 +8,7 @@ import click
 from trademl.cli.options import data_option
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
+from trademl.lake import Version
 from trademl.settings import Settings
 
 DEFAULT_PROFILE = "us_equities_long"
@@ -24,7 +25,10 @@ SHOWN_WEIGHTS = 10
     help="A profile's name, or the path of a .yml file.",
 )
 @click.option("--version", "version_name", help="A published version; default: the newest.")
-@click.option("--model-id", help="A trained model of the profile; default: the latest.")
+@click.option(
+    "--model-id",
+    help="A trained model of the profile; default: the latest that knows no more than the version.",
+)
 @click.option("--skip-analysis", is_flag=True, help="Leave out the cluster and factor maps.")
 @click.option("--skip-validation", is_flag=True, help="Leave out the in-sample comparison.")
 @data_option
@@ -47,6 +51,7 @@ def alpha_command(
     # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
     from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
+    from optimize.request import locked_version
     from trademl.snapshot import read_lock
     from trademl.workspace import check_run_id
 
@@ -54,14 +59,15 @@ def alpha_command(
     folder = data_dir or settings.data
     lock = read_lock(folder, check_run_id(run_id))
     profile = load_profile(profile_name)
-    locked_model = lock.model_id if lock else None
+    asked_model = model_id or (lock.model_id if lock else None)
+    version = locked_version(folder, run_id, version_name)
     result = run_alpha(
         run_id,
         data_dir=folder,
         profile=profile,
-        version=version_name,
+        version=version.name,
         clock=_clock(clock or settings.clock or (lock.clock if lock else None)),
-        model=model_folder(folder, profile.model.name, model_id, locked_model),
+        model=model_folder(folder, profile.model.name, asked_model, version),
         skip_analysis=skip_analysis,
         skip_validation=skip_validation,
     )
@@ -80,14 +86,17 @@ def _clock(text: str | None) -> datetime:
 
 
 def model_folder(
-    data_dir: Path, name: str | None, model_id: str | None, locked: str | None
+    data_dir: Path, name: str | None, model_id: str | None, version: Version
 ) -> Path | None:
-    """The folder of the model that was asked for, else the one of the lock, else the latest.
+    """The folder of the model that was asked for, else of the newest that the version may use.
+
+    That is the latest one where it was trained as of the version or before, else the one of those
+    with the latest ``as_of``; None where there is none.
 
     Raises:
-        ConfigError: A model was asked for and there is none of that id.
+        ConfigError: A model was asked for and there is none of that id, or two are equally new.
     """
-    from models_ml.registry import LATEST, latest_model_id, model_dir, models_dir
+    from models_ml.registry import model_dir, models_dir
 
     if name is None:
         if model_id is not None:
@@ -95,11 +104,29 @@ def model_folder(
                 f"this profile ranks without a model: leave out --model-id {model_id}"
             )
         return None
-    found = model_id or locked
-    if found is None:
-        is_trained = (models_dir(data_dir) / name / LATEST).is_file()
-        return model_dir(data_dir, name, latest_model_id(data_dir, name)) if is_trained else None
-    folder = model_dir(data_dir, name, found)
+    if model_id is None:
+        return _newest_model(data_dir, name, parse_clock(version.as_of))
+    folder = model_dir(data_dir, name, model_id)
     if not folder.is_dir():
-        raise ConfigError(f"no model {found!r} of {name!r}: see {models_dir(data_dir) / name}")
+        raise ConfigError(f"no model {model_id!r} of {name!r}: see {models_dir(data_dir) / name}")
     return folder
+
+
+def _newest_model(data_dir: Path, name: str, known_by: datetime) -> Path | None:
+    from models_ml.registry import LATEST, latest_model_id, model_dir, models_dir
+    from optimize.model import REPORT_FILE, trained_as_of
+
+    home = models_dir(data_dir) / name
+    if not (home / LATEST).is_file():
+        return None
+    latest = model_dir(data_dir, name, latest_model_id(data_dir, name))
+    as_of = trained_as_of(latest)
+    if as_of is None or as_of <= known_by:
+        return latest
+    trained = {path.parent: trained_as_of(path.parent) for path in home.glob(f"*/{REPORT_FILE}")}
+    usable = {folder: found for folder, found in trained.items() if found and found <= known_by}
+    newest = sorted(folder for folder in usable if usable[folder] == max(usable.values()))
+    if len(newest) > 1:
+        ids = ", ".join(folder.name for folder in newest)
+        raise ConfigError(f"models {ids} of {name!r} are equally new: choose one with --model-id")
+    return newest[0] if newest else None

@@ -192,10 +192,11 @@ def _alpha(
     from trademl.cli.alpha import model_folder
 
     chosen = load_profile(profile)
-    model = model_folder(data_dir, chosen.model.name, None, None)
+    version = lake.find_version(data_dir)
+    model = model_folder(data_dir, chosen.model.name, None, version)
     # A run id stays with its inputs, so another profile or model is another run.
     inputs = sha256_of_bytes(f"{profile_hash(chosen)}{model and model.name}".encode())[:6]
-    run_id = f"demo-{lake.find_version(data_dir).name}-{profile}-{inputs}"
+    run_id = f"demo-{version.name}-{profile}-{inputs}"
     say(f"alpha --run-id {run_id} --profile {profile} (no network from here)")
     result = run_alpha(
         run_id,

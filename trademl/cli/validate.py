@@ -13,16 +13,21 @@ from trademl.settings import Settings
 @click.option("--run-id", required=True, help="The run, exactly as it was named.")
 @data_option
 def validate_command(run_id: str, data_dir: Path | None) -> None:
-    """Check that a run is complete, consistent and unchanged; exit 1 where it is not."""
-    from optimize.audit import validate_atomic_run, write_audit
+    """Check that a run is complete, consistent and unchanged; exit 1 where it is not.
+
+    Reads the run, the head of its ledger as recorded with its snapshot, and its data files.
+    """
+    from optimize.audit import AUDIT_SUFFIX, write_audit
+    from optimize.seal import validate_sealed_run
     from trademl.workspace import find_run
 
-    workspace = find_run(data_dir or Settings().data, run_id)
-    result = validate_atomic_run(workspace.root, run_id)
+    folder = data_dir or Settings().data
+    workspace = find_run(folder, run_id)
+    result = validate_sealed_run(workspace.root, folder, run_id)
     for finding in result.findings:
         click.echo(f"{'FAIL' if finding.is_failure else 'pass'}  {finding.code}: {finding.message}")
     # A suffix of its own: the audit that the run made of itself is never overwritten.
-    page = write_audit(workspace.root, result, suffix="_audit")
+    page = write_audit(workspace.root, result, suffix=AUDIT_SUFFIX)
     click.echo(f"written: {page}")
     if result.failures:
         codes = ", ".join(sorted({finding.code for finding in result.failures}))

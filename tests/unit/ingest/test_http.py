@@ -1,4 +1,8 @@
 import gzip
+import json
+import re
+import traceback
+from urllib.parse import quote, quote_plus
 
 import httpx
 import msgspec
@@ -187,6 +191,70 @@ def test_a_refusal_found_in_a_body_does_not_show_the_key():
     host = Host(httpx.Response(200, content=f"bad key {SECRET}".encode()))
     with client_of(host) as client, pytest.raises(Rejected, match=r"bad key \*\*\*$"):
         client.get("/v2/x", {}, decode)
+
+
+ODD_KEY = 'PLANTED+key/=x "y\\zé'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(lambda request: str(request.url), id="the request's own address"),
+        pytest.param(lambda _: quote(ODD_KEY), id="percent-encoded but for the slash"),
+        pytest.param(lambda _: quote(ODD_KEY, safe=""), id="percent-encoded"),
+        pytest.param(lambda _: quote_plus(ODD_KEY), id="form-encoded"),
+        pytest.param(
+            lambda _: re.sub("%..", lambda at: at[0].lower(), quote_plus(ODD_KEY)),
+            id="in lower case",
+        ),
+        pytest.param(lambda _: json.dumps(ODD_KEY), id="JSON in plain text"),
+        pytest.param(lambda _: json.dumps({"why": ODD_KEY}, ensure_ascii=False), id="JSON"),
+    ],
+)
+def test_a_key_of_odd_characters_is_masked_however_it_is_written(written):
+    kept = []
+
+    def host(request):
+        kept.append(request)
+        return httpx.Response(400, content=f"bad request {written(request)}".encode())
+
+    with (
+        VendorClient(
+            "v", "https://h", query_keys={"k": ODD_KEY}, transport=httpx.MockTransport(host)
+        ) as client,
+        pytest.raises(Rejected, match=r"\*\*\*") as caught,
+    ):
+        get(client)
+    assert kept[0].url.params["k"] == ODD_KEY
+    assert "planted" not in str(caught.value).lower()
+
+
+@pytest.mark.parametrize("kind", [httpx.ConnectError, httpx.ReadTimeout])
+def test_a_key_in_the_address_of_a_broken_connection_is_not_in_its_traceback(kind):
+    def host(request):
+        raise kind(f"cannot reach {request.url}")
+
+    with (
+        VendorClient(
+            "v", "https://h", query_keys={"k": SECRET}, transport=httpx.MockTransport(host), tries=1
+        ) as client,
+        pytest.raises(Unavailable) as caught,
+    ):
+        get(client)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert "cannot reach https://h/v2/x" in shown
+
+
+def test_a_key_across_the_end_of_what_is_shown_is_masked_before_the_cut():
+    body = ("x" * 195 + SECRET).encode()
+    with (
+        client_of(Host(httpx.Response(400, content=body))) as client,
+        pytest.raises(Rejected) as caught,
+    ):
+        get(client)
+    assert SECRET[:4] not in str(caught.value)
+    assert "x" * 195 + "***" in str(caught.value)
 
 
 def test_an_address_that_the_vendor_gives_is_asked_as_it_is():

@@ -53,6 +53,18 @@ def test_a_profile_file_overrides_single_keys_of_the_defaults(tmp_path: Path) ->
         ("optimizer: {profiles: [min_variance]}", "primary 'hrp' is not among"),
         ("model: {required: true}", "model.required needs model.name"),
         ("risk: {name_cap: .nan}", "risk.name_cap"),
+        ("risk: {cluster_cap: true}", "risk.cluster_cap = True"),
+        ('risk: {cluster_cap: "0.2"}', "risk.cluster_cap = '0.2'"),
+        ("selection: {soft: {random_walk_zone: [0.9, 0.1]}}", "random_walk_zone's beginning 0.9"),
+        ("selection: {soft: {random_walk_zone: [true, 1.0]}}", "random_walk_zone.0 = True"),
+        ("data: {max_abs_return: 1000000}", "data.max_abs_return = 1000000"),
+        ("data: {warn_abs_return: 5.5}", "warn_abs_return 5.5 must be below max_abs_return 5"),
+        ("data: {toxic_reasons: []}", "data.toxic_reasons = []"),
+        ("selection: {hard: {roc_max: -1, roc_min: 5}}", "selection.hard.roc_max = -1"),
+        ("selection: {hard: {kurtosis_max: -5}}", "selection.hard.kurtosis_max = -5"),
+        ("selection: {hard: {volatility_min: 3.0}}", "volatility_min 3 must be below"),
+        ("optimizer: {profiles: [hrp, hrp]}", "names a portfolio twice"),
+        ("optimizer: {periods_per_year: 1000000}", "optimizer.periods_per_year = 1000000"),
     ],
 )
 def test_garbage_is_one_line_that_names_the_key(tmp_path: Path, text: str, said: str) -> None:
@@ -63,6 +75,13 @@ def test_garbage_is_one_line_that_names_the_key(tmp_path: Path, text: str, said:
     assert said in message
     assert "\n" not in message
     assert message.startswith("profile mine.yml: ")
+
+
+def test_a_ranking_of_zero_weights_ranks_nothing(tmp_path: Path) -> None:
+    ranking = load_profile("us_equities_long").ranking
+    zeros = "".join(f"  {name}: {{weight: 0.0}}\n" for name in ranking)
+    with pytest.raises(ConfigError, match="ranking has no feature with a weight above 0"):
+        load_profile(write(tmp_path / "mine.yml", MINIMAL + "ranking:\n" + zeros))
 
 
 @pytest.mark.parametrize(
