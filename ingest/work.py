@@ -37,6 +37,7 @@ _WHOLE_MARKET = frozenset(
         ("massive", "delistings"),
         ("massive", "equities_bars_1d"),
         ("massive", "universe_pit"),
+        ("sec_edgar", "company_tickers"),
         ("sec_edgar", "delistings"),
     }
 )

@@ -4,6 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
+from pydantic import SecretStr
 
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
@@ -13,7 +14,7 @@ from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
 from tests.integration.lake_support import open_newest
-from tests.integration.node_support import Steps, make_node, spent, tasks
+from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, landed_files, small_market
 from trademl.cli.build import build
 from trademl.files import sha256_of_file
@@ -21,6 +22,7 @@ from trademl.files import sha256_of_file
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
 
+PROBING = KEYS.model_copy(update={"massive_api_key": SecretStr("hush-hush")})
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
 """Three sessions."""
@@ -73,7 +75,7 @@ def seed(node):
 def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
     market, data, steps = small_market(tmp_path / "market"), tmp_path / "data", Steps()
     with ReplayServer(market, MORNING_AFTER) as server:
-        node = make_node(data, server, steps, full_build)
+        node = make_node(data, server, steps, full_build, settings=PROBING)
         seed(node)
         tally = run_once(node)
         queued = tasks(node)
