@@ -56,7 +56,7 @@ def freshness(node: Node, active: Active) -> Freshness:
         newest = _newest_bar(landed, active.zone)
         is_behind = bool(names) and (newest is None or newest < expected)
         return Freshness(active, expected, newest, ("",) if is_behind else ())
-    landings = _newest_landings(landed)
+    landings = _newest_landings(active, landed)
     found = {name: landings.get(name) for name in names}
     behind = tuple(
         name
@@ -112,10 +112,16 @@ def _landed(node: Node, active: Active) -> list[Envelope]:
     return lately or [one for place in places for one in bookmarks.landed(node.data_dir, place)]
 
 
-def _newest_landings(landed: list[Envelope]) -> Mapping[str, datetime]:
-    """When each name was landed last, and under the empty one when all were."""
+def _newest_landings(active: Active, landed: list[Envelope]) -> Mapping[str, datetime]:
+    """When each name was landed last, and under the empty one when all were.
+
+    A file whose window ends before the session that was expected then is a piece of history.
+    """
     newest: dict[str, datetime] = {}
     for found in sorted(landed, key=lambda found: found.ingested_at):
+        expected = active.last_expected(found.ingested_at)
+        if found.end is not None and found.end + timedelta(days=1) < expected:
+            continue
         newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
     return newest
 

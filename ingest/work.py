@@ -67,6 +67,9 @@ _NO_WINDOW = frozenset(
 )
 """Asked for all there is, or for what is new since the last time."""
 
+_REACHES_BACK: Mapping[Pair, timedelta] = {("fmp", "earnings_calendar"): timedelta(days=30)}
+"""What FORWARD asks of a stand-in, which would else begin with all of its history."""
+
 FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
     "assets": ("alpaca",),
     "corp_actions_dividends": ("alpaca",),
@@ -168,8 +171,7 @@ def fill(
     pair = _ingested(vendor, task.dataset)
     if pair not in DATASETS:
         raise ConfigError(f"no connector lands {task.dataset} of {vendor}")
-    last = task.end - timedelta(days=1)
-    start, end = (None, None) if _has_no_window(task, vendor) else (task.start, last)
+    start, end = _window(task, vendor)
     return run_ingest(
         *pair,
         data_dir=data_dir,
@@ -182,6 +184,16 @@ def fill(
         make_client=make_client,
         again=task.kind in ("GAP", "QC_PROBE"),
     )
+
+
+def _window(task: Task, vendor: str) -> tuple[date | None, date | None]:
+    """First and last day to ask, none where the dataset itself knows."""
+    days = _REACHES_BACK.get((vendor, task.dataset))
+    if task.kind == "FORWARD" and days is not None:
+        return task.start - days, None
+    if _has_no_window(task, vendor):
+        return None, None
+    return task.start, task.end - timedelta(days=1)
 
 
 def _has_no_window(task: Task, vendor: str) -> bool:

@@ -114,19 +114,22 @@ WHOLE = {
     "equities_bars_1d": (
         "select symbol, t::date, o, h, l, c, v::bigint from alpaca_bars_1d",
         "select symbol, date, open, high, low, close, volume from equities_daily"
-        " where date <= $last",
+        " where date between (select min(t)::date from alpaca_bars_1d) and $last",
     ),
     "crypto_bars_1d": (
         "select symbol, make_timestamp(open_time * 1000)::date, open::double, close::double"
         " from binance_klines_1d",
-        "select symbol, date, open, close from crypto_daily where date <= $last_day",
+        "select symbol, date, open, close from crypto_daily where date between"
+        " (select make_timestamp(min(open_time) * 1000)::date from binance_klines_1d)"
+        " and $last_day",
     ),
     "equities_bars_1m": (
         "select symbol, t, o, c, v::bigint from alpaca_bars_1m union"
         " select ticker, t, o, c, v::bigint from massive_aggs_1m",
         "select symbol, timezone('America/New_York', ts), open, close, volume"
         " from equities_minute where ts::date between"
-        " (select min(t)::date from alpaca_bars_1m) and $last",
+        " (select min(t)::date from (select t from alpaca_bars_1m union all"
+        " select t from massive_aggs_1m)) and $last",
     ),
     "options_chain": (
         "select option_symbol, latest_quote_bp, latest_quote_ap from alpaca_option_snapshots"
