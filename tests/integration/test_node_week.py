@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 
 import pytest
+import stamina
 
 from ingest import bookmarks
 from ingest.datasets import sec_edgar as removals
@@ -35,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
 FAULTS = "429:0.05,5xx:0.02,cut:0.01;seed=5;retry_after=1;hang=4"
 DOWN, FROZEN = f"alpaca/5xx:0.92,{FAULTS}", f"finnhub/timeout:0.92,{FAULTS}"
 """A vendor that fails on every request, and one that never answers, among the usual faults."""
-IMPATIENT = partial(VendorClient, timeout=3, tries=1)
+IMPATIENT = partial(VendorClient, timeout=3)
 EVENING, LATE, NIGHT = time(21, 30), time(23, 50), time(5, 30)
 """UTC: after New York's close, before the UTC day ends, and before 02:00 in New York."""
 SECONDS_PER_TICK = 600
@@ -144,6 +145,9 @@ def without_pauses(monkeypatch):
     for vendor in (alphavantage, fred, sec_edgar):
         monkeypatch.setattr(vendor.PACE, "seconds", 0.0)
     monkeypatch.setattr(removals, "FORM_25_HISTORY", date(2019, 10, 1))
+    stamina.set_testing(True, attempts=3)
+    yield
+    stamina.set_testing(False)
 
 
 def test_two_days_of_every_dataset(tmp_path):
