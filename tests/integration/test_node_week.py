@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
+from itertools import pairwise
 
 import pytest
 import stamina
@@ -17,6 +18,7 @@ from ingest.datasets import sec_edgar as removals
 from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
 from ingest.http import VendorClient
+from ingest.jobs import FRESH
 from ingest.node import HEAVY, MAINTENANCE, alone, forward, tick, work
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.replay.server import ReplayServer
@@ -119,24 +121,33 @@ class Week:
             last_day=self.days[-1],
             begin=at(self.days[0], EVENING),
             clock=at(self.days[-1], EVENING),
-            asked=self.asked_weekly(),
+            asked=self.asked_on("sec_edgar/companyfacts"),
+            reported=self.asked_on("alphavantage/earnings"),
         )
 
-    def asked_weekly(self):
-        """The day on which what is asked once a week was asked last."""
-        landed = bookmarks.landed(self.data, ENDPOINTS["sec_edgar/companyfacts"])
+    def asked_on(self, endpoint):
+        """The day on which what is asked once in some weeks was asked last."""
+        landed = bookmarks.landed(self.data, ENDPOINTS[endpoint])
         return landed[-1].ingested_at.date()
 
 
 def repeated_files(data):
-    """Landed files that hold the same window of the same symbols of one day of landing."""
-    asked = Counter(
-        (endpoint.path, found.start, found.end, found.symbols, found.ingested_at.date())
-        for endpoint in ENDPOINTS.values()
-        for found in bookmarks.landed(data, endpoint)
-        if endpoint.vendor not in ("file", "exchange_calendars")
-    )
-    return {what: times for what, times in asked.items() if times > 1}
+    """Landed files that hold the same window of the same symbols of one day of landing.
+
+    What is as of now has no window: an evening's copy may follow a night's that was late.
+    """
+    asked = {}
+    for endpoint in ENDPOINTS.values():
+        if endpoint.vendor not in ("file", "exchange_calendars"):
+            for found in bookmarks.landed(data, endpoint):
+                day = found.ingested_at.date() if found.start else None
+                key = (endpoint.path, found.start, found.end, found.symbols, day)
+                asked.setdefault(key, []).append(found.ingested_at)
+    return {
+        key: times
+        for key, times in asked.items()
+        if any(key[1] or later - earlier < FRESH for earlier, later in pairwise(times))
+    }
 
 
 @pytest.fixture(autouse=True)

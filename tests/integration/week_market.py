@@ -166,7 +166,7 @@ WHOLE = {
     ),
     "earnings_history": (
         "select symbol, reportedDate from alphavantage_earnings",
-        "select symbol, earnings_date from earnings_dates where earnings_date < $asked",
+        "select symbol, earnings_date from earnings_dates where earnings_date < $reported",
     ),
     "macro_vintages": (
         "select series_id, date, realtime_start, value::double from fred_observations"
@@ -205,7 +205,7 @@ def landed_whole(data, market, **facts):
         market: The market directory.
         facts: ``$first``, ``$last``: sessions of the week; ``$last_day``: the last full UTC day;
             ``$begin``, ``$clock``: when it began and ended; ``$asked``: when what is asked once a
-            week was asked.
+            week was asked; ``$reported``: the same of past earnings.
     """
     con = duckdb.connect()
     con.execute("set timezone = 'UTC'")
