@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ingest.capabilities import Registry
-from ingest.datasets import DATASETS
+from ingest.datasets import DATASETS, fmp
 from ingest.http import VendorClient
 from ingest.jobs import ClientFactory, IngestReport
 from ingest.queue import Providers
@@ -68,7 +68,8 @@ _NO_WINDOW = frozenset(
 """Asked for all there is, or for what is new since the last time."""
 
 _REACHES_BACK: Mapping[Pair, timedelta] = {("fmp", "earnings_calendar"): timedelta(days=30)}
-"""What FORWARD asks of a stand-in, which would else begin with all of its history."""
+"""What FORWARD asks of a stand-in, which would else begin with all of its history: one file, so that
+a retry repeats none."""
 
 FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
     "assets": ("alpaca",),
@@ -190,7 +191,8 @@ def _window(task: Task, vendor: str) -> tuple[date | None, date | None]:
     """First and last day to ask, none where the dataset itself knows."""
     days = _REACHES_BACK.get((vendor, task.dataset))
     if task.kind == "FORWARD" and days is not None:
-        return task.start - days, None
+        first = task.start - days
+        return first, first + timedelta(days=fmp.DAYS_PER_FILE - 1)
     if _has_no_window(task, vendor):
         return None, None
     return task.start, task.end - timedelta(days=1)
