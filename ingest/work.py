@@ -68,8 +68,8 @@ _NO_WINDOW = frozenset(
 """Asked for all there is, or for what is new since the last time."""
 
 _REACHES_BACK: Mapping[Pair, timedelta] = {("fmp", "earnings_calendar"): timedelta(days=30)}
-"""What FORWARD asks of a stand-in, which would else begin with all of its history: one file, so that
-a retry repeats none."""
+"""What FORWARD asks of a stand-in, which would else begin with all of its history: one file,
+so that a retry repeats none."""
 
 FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
     "assets": ("alpaca",),
