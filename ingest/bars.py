@@ -1,20 +1,20 @@
 """Landing of bars: every symbol up to the last complete session, and no further."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
 from ingest import bookmarks
-from ingest.bookmarks import Envelope, Span
+from ingest.bookmarks import Envelope
 from ingest.endpoints import Endpoint
 from ingest.http import VendorClient, request_hash
 from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
-from trademl.errors import ConfigError, DataError, StaleData
+from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     wanted = _asks(job, source, symbols, before, end)
     if not wanted:
         return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
-    known = bookmarks.coverage(before)
+    known = frozenset(bookmarks.coverage(before)) | _listed(job, source)
     with source.connect(job) as client:
         done = [_land(job, source, client, ask, known) for ask in wanted]
     _refuse_silence(source, wanted, done)
@@ -109,7 +109,7 @@ def _land(
     source: BarSource,
     client: VendorClient,
     ask: Ask,
-    known: Mapping[str, Sequence[Span]],
+    known: Collection[str],
 ) -> Landed:
     named = frozenset(ask.symbols) if job.symbols is not None else frozenset()
     fetch = Fetch(
@@ -123,10 +123,18 @@ def _land(
         start=ask.start,
         end=ask.end,
         symbols=ask.symbols,
-        must_answer=named - frozenset(known),
+        must_answer=named.difference(known),
     )
     pages = source.pages(client, ask.symbols, ask.start, ask.end, job.clock)
     return land(job.data_dir, fetch, pages, job.clock)
+
+
+def _listed(job: Job, source: BarSource) -> frozenset[str]:
+    """What the vendor lists, as far as that is landed: without bars it was not traded then."""
+    try:
+        return frozenset(source.listed(job.data_dir))
+    except TradeMLError:
+        return frozenset()
 
 
 def _refuse_silence(source: BarSource, wanted: list[Ask], done: list[Landed]) -> None:

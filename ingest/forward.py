@@ -1,71 +1,27 @@
 """Forward ingest: which datasets lack their last expected session, and FORWARD tasks for these."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingest import bookmarks
+from ingest.active import ACTIVE, Active
 from ingest.bookmarks import Envelope
 from ingest.endpoints import ENDPOINTS
 from ingest.jobs import FRESH
 from ingest.node_context import Node
 from ingest.tasks import Work
-from ingest.vendors import alpaca, binance, exchange_calendars
 from ingest.work import has_keys
 
-LISTINGS = {"assets": "alpaca/assets", "crypto_filters": "binance/exchange_info"}
+LISTINGS = {
+    "assets": "alpaca/assets",
+    "crypto_filters": "binance/exchange_info",
+    "company_tickers": "sec_edgar/company_tickers",
+}
 """The datasets that name the symbols of others, and where they land."""
-OVERLAP_DAYS = 7
-"""Days asked again before the last session: a correction or an outage is seen for a week."""
 REACH_DAYS = 30
-"""How far back forward ingest goes on after a pause; what is older is the audit's to find."""
-
-_NEW_YORK = ZoneInfo("America/New_York")
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """A dataset that is kept up to date.
-
-    Attributes:
-        dataset: Its name in the registry.
-        endpoint: Where the vendor of the lake lands it.
-        last_expected: The last session whose data are published at a clock.
-        zone: The time zone of its sessions.
-        needs: The endpoint that names its symbols, none where nothing does.
-        is_bars: Whether its rows say which session they are of; else a landing counts as of the
-            session that was the last one then.
-    """
-
-    dataset: str
-    endpoint: str
-    last_expected: Callable[[datetime], date]
-    zone: ZoneInfo = _NEW_YORK
-    needs: str | None = None
-    is_bars: bool = False
-
-
-def _last_session(clock: datetime) -> date:
-    return exchange_calendars.last_completed(clock, alpaca.PUBLICATION_LAG)
-
-
-ACTIVE = (
-    Active("assets", "alpaca/assets", _last_session),
-    Active("corp_actions_splits", "alpaca/corporate_actions", _last_session),
-    Active("equities_bars_1d", "alpaca/bars_1d", _last_session, _NEW_YORK, "alpaca/assets", True),
-    Active("crypto_filters", "binance/exchange_info", binance.last_full_day),
-    Active(
-        "crypto_bars_1d",
-        "binance/klines_1d",
-        binance.last_full_day,
-        ZoneInfo("UTC"),
-        "binance/exchange_info",
-        True,
-    ),
-)
-"""What the lake is made of, in the order in which it is asked: listings before bars."""
+"""How far back forward ingest looks and goes on after a pause; what is older is the audit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +31,41 @@ class Freshness:
     Attributes:
         active: The dataset.
         expected: The last session whose data are published.
-        newest: The newest session that is landed, none where nothing is.
-        is_fresh: Whether nothing has to be asked.
+        newest: The newest session that is landed of every name, none where some name has nothing.
+        behind: The names that have to be asked; an empty one stands for the dataset as a whole.
     """
 
     active: Active
     expected: date
     newest: date | None
-    is_fresh: bool
+    behind: tuple[str, ...]
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has to be asked."""
+        return not self.behind
 
 
-def freshness(data_dir: Path, active: Active, now: datetime) -> Freshness:
+def freshness(node: Node, active: Active) -> Freshness:
     """Compares the newest landed session of a dataset with the last expected one."""
+    now = node.now()
     expected = active.last_expected(now)
-    landed = bookmarks.landed(data_dir, ENDPOINTS[active.endpoint])
+    names = tuple(active.names(node)) if active.names else ("",)
+    landed = _landed(node, active)
     if active.is_bars:
         newest = _newest_bar(landed, active.zone)
-        return Freshness(active, expected, newest, newest is not None and newest >= expected)
-    at = max((found.ingested_at for found in landed), default=None)
-    newest = active.last_expected(at) if at is not None else None
-    is_recent = at is not None and now - at < FRESH
-    return Freshness(active, expected, newest, is_recent or newest == expected)
+        is_behind = bool(names) and (newest is None or newest < expected)
+        return Freshness(active, expected, newest, ("",) if is_behind else ())
+    landings = _newest_landings(active, landed)
+    found = {name: landings.get(name) for name in names}
+    behind = tuple(
+        name
+        for name, at in found.items()
+        if at is None or (now - at >= FRESH and active.last_expected(at) != expected)
+    )
+    times = [at for at in found.values() if at is not None]
+    oldest = min(times, default=None) if len(times) == len(found) else None
+    return Freshness(active, expected, active.last_expected(oldest) if oldest else None, behind)
 
 
 def forward(node: Node, listing: str | None = None) -> int:
@@ -105,28 +75,55 @@ def forward(node: Node, listing: str | None = None) -> int:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    behind = [
-        found
-        for found in (freshness(node.data_dir, active, node.now()) for active in reachable(node))
-        if not found.is_fresh and listing in (None, found.active.needs)
-    ]
+    asked = (
+        active
+        for active in reachable(node)
+        if listing in (None, active.needs) and _is_listed(node, active)
+    )
+    found = [freshness(node, active) for active in asked]
+    works = [work for one in found for work in _works(node, one)]
     with node.queue() as queue:
-        return queue.add(
-            _work(found, node.now().date()) for found in behind if _is_listed(node, found.active)
-        )
+        return queue.add(works)
 
 
 def reachable(node: Node) -> tuple[Active, ...]:
-    """The active datasets whose vendor may be asked."""
+    """The active datasets of which some vendor may be asked."""
     return tuple(
-        active for active in ACTIVE if has_keys(active.endpoint.split("/")[0], node.settings)
+        active
+        for active in ACTIVE
+        if any(has_keys(place.split("/")[0], node.settings) for place in active.endpoints)
     )
 
 
 def ages(node: Node) -> Mapping[str, Freshness]:
-    """How far each active dataset is, by its name."""
-    now = node.now()
-    return {one.dataset: freshness(node.data_dir, one, now) for one in reachable(node)}
+    """How far each active dataset is, by its name; without those whose listing is not landed."""
+    return {
+        one.dataset: freshness(node, one)
+        for one in reachable(node)
+        if one.names is None or _is_listed(node, one)
+    }
+
+
+def _landed(node: Node, active: Active) -> list[Envelope]:
+    """The landings of the last weeks at all its vendors; all there are where those have none."""
+    since = node.now().date() - timedelta(days=REACH_DAYS)
+    places = [ENDPOINTS[place] for place in active.endpoints]
+    lately = [one for place in places for one in bookmarks.landed(node.data_dir, place, since)]
+    return lately or [one for place in places for one in bookmarks.landed(node.data_dir, place)]
+
+
+def _newest_landings(active: Active, landed: list[Envelope]) -> Mapping[str, datetime]:
+    """When each name was landed last, and under the empty one when all were.
+
+    A file whose window ends before the session that was expected then is a piece of history.
+    """
+    newest: dict[str, datetime] = {}
+    for found in sorted(landed, key=lambda found: found.ingested_at):
+        expected = active.last_expected(found.ingested_at)
+        if found.end is not None and found.end + timedelta(days=1) < expected:
+            continue
+        newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
+    return newest
 
 
 def _newest_bar(landed: list[Envelope], zone: ZoneInfo) -> date | None:
@@ -145,12 +142,21 @@ def _is_listed(node: Node, active: Active) -> bool:
     return bool(bookmarks.landed(node.data_dir, ENDPOINTS[active.needs]))
 
 
-def _work(found: Freshness, today: date) -> Work:
-    """From the newest landed session on, and at least the last week again; listings as of now."""
-    end = found.expected + timedelta(days=1)
-    if not found.active.is_bars:
-        return Work(found.active.dataset, today, today + timedelta(days=1), "FORWARD")
-    newest = found.newest or found.expected
-    earliest = found.expected - timedelta(days=REACH_DAYS - 1)
-    start = max(earliest, min(newest, found.expected - timedelta(days=OVERLAP_DAYS)))
-    return Work(found.active.dataset, start, end, "FORWARD")
+def _works(node: Node, found: Freshness) -> list[Work]:
+    """Bars from the newest landed session on, and some days again; all else as of now.
+
+    What is served a day later is asked as of yesterday.
+    """
+    active, day = found.active, timedelta(days=1)
+    if not found.behind:
+        return []
+    if active.is_bars:
+        newest = found.newest or found.expected
+        earliest = found.expected - timedelta(days=REACH_DAYS - 1)
+        start = max(earliest, min(newest, found.expected - timedelta(days=active.overlap)))
+        window = (start, found.expected + day)
+    else:
+        rows = node.registry.of_dataset(active.dataset)
+        today = node.now().date() - min(row.delay_days or 0 for row in rows) * day
+        window = (today, today + day)
+    return [Work(active.dataset, *window, "FORWARD", name or None) for name in found.behind]

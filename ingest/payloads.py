@@ -1,10 +1,11 @@
 """A page of a vendor's answer as an Arrow table, checked for its shape while it is read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from ingest.endpoints import UTC_TIME, Endpoint
@@ -12,6 +13,7 @@ from ingest.http import Answer
 from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
+_NOTHING: Mapping[str, pa.Array] = {}
 
 DRIFT = "no longer has the shape its connector knows"
 """In the message of every payload that is refused for its shape."""
@@ -60,6 +62,8 @@ def table_of(
     endpoint: Endpoint,
     records: Sequence[Mapping[str, Any]],
     vendor_ts: pa.Array | None = None,
+    given: Mapping[str, pa.Array | Sequence[Any]] = _NOTHING,
+    said: Collection[str] = (),
 ) -> pa.Table:
     """Builds the typed table of a page from decoded records.
 
@@ -67,16 +71,18 @@ def table_of(
         endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON.
         records: One mapping per row, under the vendor's names.
         vendor_ts: The rows' vendor time, null when not given.
+        given: Columns that are made already, or the values of all rows; copying them into every
+            row first costs a third of the time.
+        said: Fields of the rows that ``given`` was made of, under the vendor's other names.
 
     Raises:
         SchemaDrift: A field that is always sent is absent, or has another type.
     """
-    arrays = [
-        _column(endpoint, field, [row.get(field.name) for row in records])
-        for field in endpoint.columns
-    ]
-    known = frozenset(endpoint.columns.names)
-    extra = pa.array([_unknown(row, known) for row in records], pa.string())
+    known = frozenset({*endpoint.columns.names, *said})
+    sent = _columns(records, endpoint.columns.names)
+    columns = {**sent, **given}
+    arrays = [_column(endpoint, field, columns[field.name]) for field in endpoint.columns]
+    extra = _extra(records, known)
     times = pa.nulls(len(records), UTC_TIME) if vendor_ts is None else vendor_ts
     return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
 
@@ -119,32 +125,57 @@ def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]
         )
 
 
-def _column(endpoint: Endpoint, field: pa.Field, values: list[Any]) -> pa.Array:
+def repeated(value: str, count: int) -> pa.DictionaryArray:
+    """One text for all rows; a dictionary array costs a fifth of the repeated text to write."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string()))
+
+
+def _column(endpoint: Endpoint, field: pa.Field, values: pa.Array | Sequence[Any]) -> pa.Array:
     try:
-        array = _typed(values, field.type)
+        array = values if isinstance(values, pa.Array) else _typed(values, field.type)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
     if field.name in endpoint.never_null and array.null_count:
-        row = values.index(None)
+        row = array.is_valid().index(False).as_py()
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
     return array
 
 
-def _typed(values: list[Any], kind: pa.DataType) -> pa.Array:
-    written = any(isinstance(value, str) for value in values)
-    if written and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    kinds = set(map(type, values))
+    if str in kinds and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         return pa.array(values, pa.string()).cast(kind)
     # Arrow takes a boolean for 1.0 and cuts 1.5 to 1 without a word.
-    if pa.types.is_floating(kind) and any(isinstance(value, bool) for value in values):
+    if pa.types.is_floating(kind) and bool in kinds:
         raise pa.ArrowTypeError("expected a number, got a boolean")
-    if pa.types.is_integer(kind) and any(isinstance(value, float) for value in values):
+    if pa.types.is_integer(kind) and float in kinds:
         raise pa.ArrowTypeError("expected an integer, got a number with a decimal point")
     return pa.array(values, kind)
 
 
-def _unknown(row: Mapping[str, Any], known: frozenset[str]) -> str | None:
+def _columns(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """The values by name; rows of one shape are transposed at once, which takes half the time."""
+    shapes = set(map(tuple, records))
+    if len(shapes) != 1:
+        return {name: [row.get(name) for row in records] for name in names}
+    absent = [None] * len(records)
+    values = zip(*(row.values() for row in records), strict=True)
+    sent = dict(zip(shapes.pop(), values, strict=True))
+    return {name: sent.get(name, absent) for name in names}
+
+
+def _extra(records: Sequence[Mapping[str, Any]], known: frozenset[str]) -> pa.Array:
+    if frozenset().union(*records) <= known:
+        return pa.nulls(len(records), pa.string())
+    rest = [None if known.issuperset(row) else _unknown(row, known) for row in records]
+    return pa.array(rest, pa.string())
+
+
+def _unknown(row: Mapping[str, Any], known: Collection[str]) -> str:
     rest = {name: value for name, value in row.items() if name not in known}
-    return msgspec.json.encode(rest, order="sorted").decode() if rest else None
+    return msgspec.json.encode(rest, order="sorted").decode()
 
 
 def _drift(where: str, reason: str) -> str:

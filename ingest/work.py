@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from ingest.capabilities import Registry
-from ingest.datasets import DATASETS
+from ingest.datasets import DATASETS, fmp
 from ingest.http import VendorClient
 from ingest.jobs import ClientFactory, IngestReport
 from ingest.queue import Providers
@@ -37,6 +37,7 @@ _WHOLE_MARKET = frozenset(
         ("massive", "delistings"),
         ("massive", "equities_bars_1d"),
         ("massive", "universe_pit"),
+        ("sec_edgar", "company_tickers"),
         ("sec_edgar", "delistings"),
     }
 )
@@ -65,6 +66,10 @@ _NO_WINDOW = frozenset(
     }
 )
 """Asked for all there is, or for what is new since the last time."""
+
+_REACHES_BACK: Mapping[Pair, timedelta] = {("fmp", "earnings_calendar"): timedelta(days=30)}
+"""What FORWARD asks of a stand-in, which would else begin with all of its history: one file,
+so that a retry repeats none."""
 
 FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
     "assets": ("alpaca",),
@@ -110,7 +115,8 @@ def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
 def providers_of(registry: Registry, settings: Settings, today: Callable[[], date]) -> Providers:
     """The vendors that may serve a task, best first.
 
-    A QC_PROBE goes to a second opinion, everything else to those that the lake is made of.
+    A QC_PROBE goes to a second opinion, everything else to those that the lake is made of. Where
+    several may, a task that failed at one goes to the next: the first may be down for long.
 
     Args:
         registry: What vendors serve.
@@ -130,7 +136,9 @@ def providers_of(registry: Registry, settings: Settings, today: Callable[[], dat
         feeding = FEEDS_LAKE.get(task.dataset, ())
         if task.kind == "QC_PROBE":
             return [vendor for vendor in able if vendor in SECOND_OPINION.get(task.dataset, ())]
-        return [vendor for vendor in able if vendor in feeding or not feeding]
+        chosen = [vendor for vendor in able if vendor in feeding or not feeding]
+        turn = task.attempts % max(1, len(chosen))
+        return chosen[turn:] + chosen[:turn]
 
     return providers
 
@@ -164,8 +172,7 @@ def fill(
     pair = _ingested(vendor, task.dataset)
     if pair not in DATASETS:
         raise ConfigError(f"no connector lands {task.dataset} of {vendor}")
-    last = task.end - timedelta(days=1)
-    start, end = (None, None) if _has_no_window(task, vendor) else (task.start, last)
+    start, end = _window(task, vendor)
     return run_ingest(
         *pair,
         data_dir=data_dir,
@@ -178,6 +185,17 @@ def fill(
         make_client=make_client,
         again=task.kind in ("GAP", "QC_PROBE"),
     )
+
+
+def _window(task: Task, vendor: str) -> tuple[date | None, date | None]:
+    """First and last day to ask, none where the dataset itself knows."""
+    days = _REACHES_BACK.get((vendor, task.dataset))
+    if task.kind == "FORWARD" and days is not None:
+        first = task.start - days
+        return first, first + timedelta(days=fmp.DAYS_PER_FILE - 1)
+    if _has_no_window(task, vendor):
+        return None, None
+    return task.start, task.end - timedelta(days=1)
 
 
 def _has_no_window(task: Task, vendor: str) -> bool:

@@ -20,6 +20,7 @@
         {% if failed or missing %}
             {% do log('not published: ' ~ failed | length ~ ' failed, ' ~ missing | length ~ ' not built', info=true) %}
         {% else %}
+            {% do compact_tables() %}
             {% do copy_catalog() %}
         {% endif %}
     {% endif %}

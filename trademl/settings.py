@@ -74,6 +74,7 @@ class Settings(BaseSettings):
         timezone: The node's time zone.
         training_enabled: Whether this environment trains models.
         backfill_enabled: Whether this environment fetches history.
+        macro_series: The series of FRED that the node keeps; in a variable, separated by commas.
         auto_promote: Whether a better model becomes champion by itself.
     """
 
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     min_green_fraction: float = _named("BACKFILL_MIN_GREEN_FRAC")
     maintenance_time: time
     timezone: str
+    macro_series: tuple[str, ...]
     training_enabled: bool
     backfill_enabled: bool
     auto_promote: bool = _named("TRAINING_ENABLE_AUTO_PROMOTE")
@@ -142,6 +144,13 @@ class Settings(BaseSettings):
         if any(value <= 0 for value in table.values()):
             raise ValueError("takes positive numbers only")
         return table
+
+    @field_validator("macro_series", mode="before")
+    @classmethod
+    def _listed(cls, given: Any) -> Any:
+        if isinstance(given, str):
+            return tuple(name.strip() for name in given.split(",") if name.strip())
+        return given
 
     @classmethod
     def settings_customise_sources(

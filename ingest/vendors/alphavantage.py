@@ -8,12 +8,13 @@ from datetime import date, datetime
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from ingest.delimited import read_csv
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import Answer, Exhausted, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, page_of_records, read_json
+from ingest.payloads import Page, page_of, page_of_records, read_json, table_of
 from ingest.vendors import exchange_calendars
 from trademl.errors import (
     DataError,
@@ -46,6 +47,7 @@ _LISTING_HEADER = ("symbol", "name", "exchange", "assetType", "ipoDate", "delist
 _BURST = ("sparingly", "burst pattern", "per minute")
 _ABSENT = ("None", "null", "")
 
+_BAR_FIELDS = frozenset({"1. open", "2. high", "3. low", "4. close", "5. volume"})
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -132,9 +134,8 @@ def daily(
                 raise
             continue
         _refuse_cut(answer.value, symbol, size, start)
-        records = _bars(answer.value)
-        inside = [row for row in records if start.isoformat() <= row["date"] <= end.isoformat()]
-        yield page_of_records(answer, DAILY, inside)
+        days = [d for d in sorted(answer.value.series) if start.isoformat() <= d <= end.isoformat()]
+        yield page_of(answer, _bars(answer.value, days))
 
 
 def listing_status(client: VendorClient, day: date, state: str) -> Iterator[Page]:
@@ -245,14 +246,14 @@ def _refuse_cut(told: _Daily, symbol: str, size: str, start: date) -> None:
         )
 
 
-def _bars(told: _Daily) -> list[dict[str, Any]]:
-    """Rows oldest first, the fields without the numbers before their names."""
-    symbol = told.meta.get("2. Symbol")
-    return [
-        {"symbol": symbol, "date": day}
-        | {name.partition(". ")[2] or name: value for name, value in told.series[day].items()}
-        for day in sorted(told.series)
-    ]
+def _bars(told: _Daily, days: list[str]) -> pa.Table:
+    """The rows of some days, the fields without the numbers before their names."""
+    rows = [told.series[day] for day in days]
+    plain = {name: name.partition(". ")[2] or name for row in rows for name in row}
+    columns: dict[str, list[Any]] = {"symbol": [told.meta.get("2. Symbol")] * len(days)}
+    columns |= {"date": days}
+    columns |= {short: [row.get(name) for row in rows] for name, short in plain.items()}
+    return table_of(DAILY, rows, given=columns, said=set(plain) & _BAR_FIELDS)
 
 
 def _read_earnings(body: bytes) -> _Earnings:

@@ -125,9 +125,12 @@ def _rows(symbol: str, rows: list[list[Any]], clock: datetime) -> pa.Table:
     finished = [row for row in rows if row[6] < now]
     if not finished:
         return empty(KLINES)
-    records = [{"symbol": symbol, **_named(row)} for row in finished]
+    # Rows of the documented twelve fields become columns at once.
+    is_usual = all(len(row) == _UNUSED + 1 and row[_UNUSED] == "0" for row in finished)
+    records = [{} if is_usual else _named(row) for row in finished]
+    columns = dict(zip(_FIELDS, zip(*finished, strict=False), strict=False)) if is_usual else {}
     opened = pa.array([row[0] * 1000 for row in finished], pa.int64()).cast(UTC_TIME)
-    return table_of(KLINES, records, opened)
+    return table_of(KLINES, records, opened, {**columns, "symbol": [symbol] * len(finished)})
 
 
 def _named(row: list[Any]) -> dict[str, Any]:

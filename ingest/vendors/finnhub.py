@@ -150,12 +150,9 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
     if said.s not in ("ok", "no_data") or (said.s == "ok" and not arrays["t"]):
         raise SchemaDrift(f"{CANDLES.path} says {said.s!r} with {lengths['t']} rows for {symbol}")
     times = pa.array([at * 1_000_000 for at in arrays["t"]], pa.int64()).cast(UTC_TIME)
-    rows = zip(times.to_pylist(), *(arrays[name] for name in "ohlcv"), strict=True)
-    records = [
-        {"symbol": symbol, **dict(zip(("t", "o", "h", "l", "c", "v"), row, strict=True))}
-        for row in rows
-    ]
-    return table_of(CANDLES, records, times)
+    count = len(times)
+    columns = {**arrays, "symbol": [symbol] * count, "t": times}
+    return table_of(CANDLES, [{}] * count, times, columns)
 
 
 def _read_chain(body: bytes) -> pa.Table:

@@ -139,7 +139,7 @@ def times_of(values: Sequence[Any], endpoint: Endpoint, unit: int) -> pa.Array:
     Raises:
         SchemaDrift: One is no whole number.
     """
-    if any(isinstance(value, bool) or not isinstance(value, int | None) for value in values):
+    if not set(map(type, values)) <= {int, type(None)}:
         raise SchemaDrift(f"{endpoint.path} sent a time that is no whole number; nothing is landed")
     exact = [None if value is None else value * 1_000_000 // unit for value in values]
     return pa.array(exact, pa.int64()).cast(UTC_TIME)

@@ -1,14 +1,15 @@
 """Massive: aggregates of one ticker, and of the whole market in one call; always unadjusted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import VendorClient
 from ingest.payloads import Page, page_of, table_of
-from ingest.vendors.massive import Body, Record, pages, read_body, times_of
+from ingest.vendors.massive import Body, pages, read_body, times_of
 from trademl.errors import SchemaDrift
 
 BASE_AGGREGATES_PER_PAGE = 50_000
@@ -46,8 +47,7 @@ def aggregates(
 
         def rows(body: Body) -> pa.Table:
             # The ticker is said once per body.
-            named = [{"ticker": body.ticker, **row} for row in body.results or []]
-            return _rows(body, named, endpoint)
+            return _rows(body, endpoint, {"ticker": [body.ticker] * len(body.results or [])})
 
         yield from pages(client, path, params, endpoint, rows)
 
@@ -64,20 +64,21 @@ def grouped(client: VendorClient, day: date) -> Page:
 
 def _market(body: bytes, day: date) -> pa.Table:
     said = read_body(body, GROUPED)
-    results = [
-        {"date": day, "ticker": row.get("T"), **{name: row[name] for name in row if name != "T"}}
-        for row in said.results or []
-    ]
-    return _rows(said, results, GROUPED)
+    results = said.results or []
+    named: dict[str, Sequence[Any]] = {
+        "date": [day] * len(results),
+        "ticker": [row.get("T") for row in results],
+    }
+    return _rows(said, GROUPED, named)
 
 
-def _rows(said: Body, results: Sequence[Record], endpoint: Endpoint) -> pa.Table:
+def _rows(said: Body, endpoint: Endpoint, named: Mapping[str, Sequence[Any]]) -> pa.Table:
     """The rows of a body; times come as milliseconds."""
+    results = said.results or []
     if results and said.adjusted is not False:
         raise SchemaDrift(
             f"{endpoint.path} sent bars with adjusted={said.adjusted}, raw ones were asked; "
             "nothing of this fetch is landed"
         )
     times = times_of([row.get("t") for row in results], endpoint, unit=1_000)
-    timed = [{**row, "t": at} for row, at in zip(results, times.to_pylist(), strict=True)]
-    return table_of(endpoint, timed, times)
+    return table_of(endpoint, results, times, {**named, "t": times}, said=("T",))

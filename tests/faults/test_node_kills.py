@@ -62,9 +62,9 @@ def bars(data, endpoint):
 
 
 def until_fetched(data, child):
-    """Waits until all five tasks are done."""
+    """Waits until all six tasks are done."""
     deadline = time.monotonic() + 240
-    while statuses(data) != {"DONE": 5}:
+    while statuses(data) != {"DONE": 6}:
         assert child.poll() is None, child.communicate()
         assert time.monotonic() < deadline, statuses(data)
         time.sleep(0.1)

@@ -7,9 +7,11 @@ from functools import partial
 from ingest.http import VendorClient
 from ingest.node_clock import NodeClock
 from ingest.node_context import open_node
-from tests.integration.replay_support import KEYS
 from tests.unit.ingest.markets import MORNING_AFTER
+from trademl.settings import Settings
 
+KEYS = Settings(alpaca_key_id="test-key", alpaca_secret_key="hush-hush", _env_file=None)
+"""The vendors of the lake, and no other."""
 QUICK = partial(VendorClient, timeout=5, tries=1)
 
 

@@ -47,10 +47,10 @@ def steps():
 def test_forward_asks_what_is_behind_and_nothing_twice(market, data, steps):
     with ReplayServer(market, MORNING_AFTER) as server:
         node = make_node(data, server, steps)
-        assert forward(node) == 3
+        assert forward(node) == 4
         assert forward(node) == 0
         # Bars are asked for as soon as the listings that name their symbols are there.
-        assert work(node).of("done") == 5
+        assert work(node).of("done") == 6
         assert forward(node) == 0
         assert all(found.is_fresh for found in ages(node).values())
         assert sum(spent(node).values()) == server.requests
@@ -103,7 +103,7 @@ def test_too_fast_freezes_one_vendor_for_its_seconds(market, data, steps):
     with ReplayServer(market, MORNING_AFTER) as server:
         node = make_node(data, server, steps)
         steps.wait(300)
-        assert work(node).outcomes["alpaca", "done"] == 3
+        assert work(node).outcomes["alpaca", "done"] == 4
 
 
 def test_an_outage_backs_off_and_the_task_is_filled_when_it_ends(market, data, steps):
@@ -180,7 +180,7 @@ def test_a_node_that_stops_gives_its_task_back_at_once(market, data, steps):
         assert server.requests == 0
         assert {row[3] for row in tasks(node)} == {"PENDING"}
         steps.stop = False
-        assert work(node).of("done") == 5
+        assert work(node).of("done") == 6
 
 
 def test_where_backfill_is_disabled_only_new_data_is_fetched(market, data, steps):
@@ -190,8 +190,8 @@ def test_where_backfill_is_disabled_only_new_data_is_fetched(market, data, steps
         window = (date(2020, 2, 24), date(2020, 3, 7))
         with node.queue() as queue:
             queue.add([Work("equities_bars_1d", *window, "BOOTSTRAP", "AAA")])
-        assert forward(node) == 3
-        assert work(node).of("done") == 5
+        assert forward(node) == 4
+        assert work(node).of("done") == 6
         waiting = tasks(node, "kind, status")
         assert ("BOOTSTRAP", "PENDING") in waiting
         assert {status for kind, status in waiting if kind == "FORWARD"} == {"DONE"}

@@ -3,6 +3,8 @@
 import json
 from datetime import date, timedelta
 
+from pydantic import SecretStr
+
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.node import maintain, plan, run_once, work
@@ -12,7 +14,7 @@ from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
 from tests.integration.lake_support import open_newest
-from tests.integration.node_support import QUICK, Steps, make_node, spent, tasks
+from tests.integration.node_support import KEYS, QUICK, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import (
     FIRST,
     LAST,
@@ -25,6 +27,7 @@ from tests.unit.ingest.markets import (
 from trademl.cli.build import build
 from trademl.files import sha256_of_file
 
+PROBING = KEYS.model_copy(update={"massive_api_key": SecretStr("hush-hush")})
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
 """Three sessions."""
@@ -112,7 +115,7 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
         ReplayServer(doubting_market(tmp_path / "other"), MORNING_AFTER) as other,
     ):
         client = second_vendor("massive", other.url)
-        node = make_node(data, server, steps, full_build, client)
+        node = make_node(data, server, steps, full_build, client, PROBING)
         seed(node)
         tally = run_once(node)
         queued = tasks(node)

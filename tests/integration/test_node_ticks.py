@@ -97,7 +97,7 @@ def test_one_pass_goes_through_the_loops_in_order(data, server):
     node = make_node(data, server, steps, built)
     run_once(node)
     # What forward ingest queued was worked before the lake was built.
-    assert order == [["DONE"] * 5]
+    assert order == [["DONE"] * 6]
     exports = [path.name for path in (data / "exports" / "nightly").iterdir()]
     assert exports == ["2020-03-21"]
 
