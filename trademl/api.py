@@ -10,11 +10,51 @@ from ingest.node_clock import machine_clock
 from ingest.node_context import Node, open_node
 from ingest.repair import backfill
 from ingest.routing import route
+from models_ml.cpcv import CombinatorialPurgedCV
+from models_ml.overfitting import (
+    PboResult,
+    deflated_sharpe_ratio,
+    expected_max_sharpe,
+    min_track_record_length,
+    probabilistic_sharpe_ratio,
+    probability_of_backtest_overfitting,
+)
+from optimize.foundation import validate_foundation
+from optimize.log_mps import ScoreResult, log_mps
+from optimize.results import SolverResult
+from optimize.solvers import hrp, max_sharpe, min_variance, risk_parity
+from optimize.synthesis import synthesize
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
+from trademl.quant.complexity import hurst, permutation_entropy
+from trademl.quant.metrics import Metrics, performance
 from trademl.settings import Settings
 
-__all__ = ["audit_scan", "backfill_run", "route"]
+__all__ = [
+    "CombinatorialPurgedCV",
+    "Metrics",
+    "PboResult",
+    "ScoreResult",
+    "SolverResult",
+    "audit_scan",
+    "backfill_run",
+    "deflated_sharpe_ratio",
+    "expected_max_sharpe",
+    "hrp",
+    "hurst",
+    "log_mps",
+    "max_sharpe",
+    "min_track_record_length",
+    "min_variance",
+    "performance",
+    "permutation_entropy",
+    "probabilistic_sharpe_ratio",
+    "probability_of_backtest_overfitting",
+    "risk_parity",
+    "route",
+    "synthesize",
+    "validate_foundation",
+]
 
 
 def audit_scan(tables: list[str]) -> None:
