@@ -115,11 +115,14 @@ def test_a_killed_build(times, two_nights, market, tmp_path):
     whole = seconds_of(*building(undisturbed))
     first = lake.find_version(two_nights)
     before = content(two_nights, first)
-    killed = 0
     for number, moment in enumerate(moments(times, whole)):
         data = Path(shutil.copytree(two_nights, tmp_path / f"killed-{number}"))
         # Every second time dbt outlives the command that started it.
-        killed += run_killed(*building(data), moment, whole_group=number % 2 == 1)
+        while not run_killed(*building(data), moment, whole_group=number % 2 == 1):
+            # The machine is faster than when the whole build was timed.
+            moment *= 0.7
+            shutil.rmtree(data)
+            shutil.copytree(two_nights, data)
         kept = lake.find_version(data, first.name)
         assert content(data, kept) == before
         assert run(data, clock, "build", "--data", str(data)).returncode == 0
@@ -127,7 +130,6 @@ def test_a_killed_build(times, two_nights, market, tmp_path):
         with open_newest(data) as healed, open_newest(undisturbed) as expected:
             assert_whole_lakes_agree(healed, expected, apart_from=("features.complexity_window",))
         shutil.rmtree(data)
-    assert killed >= times - 1, f"only {killed} of {times} were still running when killed"
 
 
 @pytest.mark.parametrize("times", HOW_OFTEN)
