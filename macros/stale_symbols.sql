@@ -1,7 +1,7 @@
 {#- Which symbols an incremental bar table has to write again, and from which day: those with newly landed bars, new or changed
-    splits or a new name, from a month before the first day these touch (a bar may show that the one before was wrong); and everyone from two weeks before the newest session, because
-    knowledge also matures by the passing of time, or from where the calendar changed. A late split therefore rebuilds its own
-    symbol and no other. -#}
+    splits or a new name, from the first day these touch (for a bar ten days more: it may show that the one before was wrong); and
+    everyone from two weeks before the newest session, because knowledge also matures by the passing of time, or from where the
+    calendar changed. A late split therefore rebuilds its own symbol and no other. -#}
 {% macro stale_symbols(relation) -%}
     {%- set since = last_snapshot_of(relation) -%}
     {#- A literal, because the hook's deletion and the insert after it must mean the same day. -#}
@@ -20,9 +20,9 @@
     (
         select
             changes.symbol,
-            least(min(changes.session_date) - 30, date '{{ everyone_from or '1900-01-01' }}') as from_date
+            least(min(changes.session_date), date '{{ everyone_from or '1900-01-01' }}') as from_date
         from (
-            select symbol, session_date
+            select symbol, session_date - 10 as session_date
             from {{ changes_since(ref('raw_equities_bars'), since, 'symbol, session_date') }}
             union all
             select symbol, ex_date as session_date

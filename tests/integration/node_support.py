@@ -4,6 +4,8 @@ import threading
 from datetime import timedelta
 from functools import partial
 
+from pydantic import SecretStr
+
 from ingest.http import VendorClient
 from ingest.node_clock import NodeClock
 from ingest.node_context import open_node
@@ -12,6 +14,8 @@ from trademl.settings import Settings
 
 KEYS = Settings(alpaca_key_id="test-key", alpaca_secret_key="hush-hush", _env_file=None)
 """The vendors of the lake, and no other."""
+PROBING = KEYS.model_copy(update={"massive_api_key": SecretStr("hush-hush")})
+"""With a second vendor to ask."""
 QUICK = partial(VendorClient, timeout=5, tries=1)
 
 

@@ -11,7 +11,7 @@ from ingest.queue import LeaseLost
 from ingest.queue_rows import LEASE_SECONDS
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
-from tests.integration.node_support import Steps, make_node, tasks
+from tests.integration.node_support import PROBING, Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, landed_rows, small_market
 
 WINDOW = (date(2020, 3, 2), date(2020, 3, 7))
@@ -49,7 +49,7 @@ def test_a_slow_task_is_done_once_by_whoever_began_it(tmp_path, server, steps):
             rivals.append(taken_by_another(node))
             return super().get(*args, **options)
 
-    node = make_node(tmp_path / "data", server, steps, make_client=SlowClient)
+    node = make_node(tmp_path / "data", server, steps, make_client=SlowClient, settings=PROBING)
     queue_probe(node)
     begun = steps.steady
     assert work_all(node, Order()).outcomes == {("massive", "done"): 1}
@@ -63,7 +63,7 @@ def test_a_slow_task_is_done_once_by_whoever_began_it(tmp_path, server, steps):
 
 
 def test_each_call_renews_a_lease_that_has_lasted_for_a_while(tmp_path, server, steps):
-    node = make_node(tmp_path / "data", server, steps)
+    node = make_node(tmp_path / "data", server, steps, settings=PROBING)
     queue_probe(node)
     with node.queue() as queue:
         meter = Meter(node, queue, queue.lease_next("me", node.providers), Allowance())
@@ -80,7 +80,7 @@ def test_each_call_renews_a_lease_that_has_lasted_for_a_while(tmp_path, server, 
 
 
 def test_a_call_after_the_lease_was_lost_is_not_made(tmp_path, server, steps):
-    node = make_node(tmp_path / "data", server, steps)
+    node = make_node(tmp_path / "data", server, steps, settings=PROBING)
     queue_probe(node)
     with node.queue() as queue:
         meter = Meter(node, queue, queue.lease_next("me", node.providers), Allowance())
