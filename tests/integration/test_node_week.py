@@ -41,6 +41,8 @@ DOWN, FROZEN = f"alpaca/5xx:0.92,{FAULTS}", f"finnhub/timeout:0.92,{FAULTS}"
 TIMEOUTS = {"finnhub": 1.0}
 """Seconds, of the machine's clock: the other vendors answer within ``PATIENCE`` on a busy one too."""
 PATIENCE = 20.0
+SECONDS_PER_TICK = 600
+"""Fewer looks would not do: fifteen calls of FMP's earnings have to pass in one go."""
 EVENING, LATE, NIGHT = time(21, 30), time(23, 50), time(5, 30)
 """UTC: after New York's close, before the UTC day ends, and before 02:00 in New York."""
 
@@ -55,10 +57,10 @@ def at(day, moment):
 
 
 class Week:
-    """A node's days, and what was seen of them; it looks at its loops every ``pause`` seconds."""
+    """A node's days, and what was seen of them."""
 
-    def __init__(self, market, data, days, outages=None, nightly=None, pause=600):
-        self.market, self.data, self.days, self.pause = market, data, days, pause
+    def __init__(self, market, data, days, outages=None, nightly=None):
+        self.market, self.data, self.days = market, data, days
         self.outages = outages or {}
         self.steps = Steps(at(days[0], EVENING))
         self.nightly = nightly
@@ -99,7 +101,7 @@ class Week:
                 forward(self.node)
             work(self.node)
             self.check_budgets()
-            self.steps.wait(self.pause)
+            self.steps.wait(SECONDS_PER_TICK)
 
     def check_budgets(self):
         with self.node.queue() as queue:
@@ -170,8 +172,7 @@ def without_pauses(monkeypatch):
 
 def test_two_days_of_every_dataset(tmp_path):
     days = trading_days()[-4:-2]
-    market, outages = whole_market(tmp_path / "market"), {days[1]: FROZEN}
-    week = Week(market, tmp_path / "data", days, outages, pause=1200)
+    week = Week(whole_market(tmp_path / "market"), tmp_path / "data", days, {days[1]: FROZEN})
     week.run()
     print(json.dumps(figures_of(week), indent=1))
     found = week.whole()
