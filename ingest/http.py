@@ -3,10 +3,12 @@
 import json
 import logging
 import re
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from urllib.parse import quote, quote_plus, urlencode
@@ -134,6 +136,7 @@ class VendorClient:
             base_url=self._base_url,
             headers={"User-Agent": f"trademl/{__version__}", **(headers or {})},
             timeout=timeout,
+            verify=_trusted(),
             transport=transport,
         )
 
@@ -305,6 +308,12 @@ class VendorClient:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom all clients trust; reading it takes 23 ms, and a node makes a client for every task."""
+    return httpx.create_ssl_context()
 
 
 def _secret_forms(values: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import json
 import logging
 import tempfile
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from pathlib import Path
 
 import psutil
@@ -17,40 +18,65 @@ import structlog
 from ingest.forward import forward
 from ingest.node import work
 from ingest.replay.server import ReplayServer
+from ingest.vendors.exchange_calendars import sessions
 from tests.integration.node_support import Steps, make_node
-from tests.unit.ingest.markets import FIRST, LAST, small_market
-from tests.unit.ingest.markets import MORNING_AFTER as END
+from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, small_market, write
 
-SHOWN = (1, 10, 20)
+DAYS, SHOWN = 30, (1, 10, 20, 30)
+BEGIN = FIRST + timedelta(days=10)
+POLLS = 4
+"""A node polls 96 times a day, most of them with nothing to do."""
 
 
 def bench_memory() -> dict[str, object]:
     """Prints and returns one JSON line: resident MB at the end of some days."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     process, resident = psutil.Process(), {}
-    days = (LAST - FIRST).days
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        market, data = small_market(Path(folder) / "market"), Path(folder) / "data"
-        steps = Steps(END - timedelta(days=days))
-        for day in range(1, days + 1):
-            with ReplayServer(market, steps.wall) as server:
-                node = make_node(data, server, steps)
-                for _ in range(4):
+        market, data = month(Path(folder) / "market"), Path(folder) / "data"
+        steps = Steps(datetime.combine(BEGIN, time_of_day(2), UTC))
+        for day in range(1, DAYS + 1):
+            for _ in range(POLLS):
+                with ReplayServer(market, steps.wall) as server:
+                    node = make_node(data, server, steps)
                     forward(node)
                     work(node)
-                    steps.wait(6 * 3600)
-            if day in SHOWN or day == days:
+                    steps.wait(86_400 / POLLS)
+            if day in SHOWN:
                 gc.collect()
                 resident[f"day {day}"] = round(process.memory_info().rss / 1e6, 1)
+        files = sum(1 for _ in (data / "raw").rglob("*.parquet"))
     line: dict[str, object] = {
         "bench": "node_memory",
         "resident_mb": resident,
-        "growth": round(list(resident.values())[-1] / resident["day 10"], 3),
+        "growth": round(resident["day 30"] / resident["day 10"], 3),
+        "files": files,
+        "cpu_seconds": round(time.process_time(), 1),
         "seconds": round(time.perf_counter() - begun, 1),
     }
     print(json.dumps(line), flush=True)
     return line
+
+
+def month(folder: Path) -> Path:
+    """The small market with bars over all days of the bench."""
+    small_market(folder)
+    end = BEGIN + timedelta(days=DAYS)
+    price = dict.fromkeys(("open", "high", "low", "close"), 10.0)
+    equities = [
+        {"symbol": symbol, "date": session.day, **price, "volume": 1000}
+        for symbol in SYMBOLS
+        for session in sessions(FIRST, end)
+    ]
+    coins = [
+        {"symbol": coin, "date": FIRST + timedelta(days=day), **price, "quote_volume": 5000.0}
+        for coin in COINS
+        for day in range((end - FIRST).days + 1)
+    ]
+    write(folder, "equities_daily", equities)
+    write(folder, "crypto_daily", coins)
+    return folder
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def sound(facts, tasks):
     assert facts["statuses"] == {"DONE": tasks}
 
 
-LIVES = [(10, 10, 6), pytest.param(200, 50, 16, marks=pytest.mark.accept)]
+LIVES = [(6, 6, 4), pytest.param(200, 50, 16, marks=pytest.mark.accept)]
 
 
 @pytest.mark.parametrize(("kills", "most", "names"), LIVES)
