@@ -66,6 +66,6 @@ def log_to(data_dir: Path) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.WriteLoggerFactory(
-            file=cast("TextIO", _LogFile(data_dir / "logs" / "trademl.jsonl"))
+            file=cast("TextIO", _LogFile(data_dir.absolute() / "logs" / "trademl.jsonl"))
         ),
     )
