@@ -304,7 +304,7 @@ def test_actions_keep_ratios_and_cash(market, data, monkeypatch):
     )
     assert found == [
         ("forward_splits", "AAA", 3.0, 2.0, None, date(2020, 3, 5)),
-        ("reverse_splits", "BBB", 1.0, 10.0, None, date(2020, 3, 6)),
+        ("reverse_splits", "BBB", 1.0, 5.0, None, date(2020, 3, 6)),
         ("cash_dividends", "BRK.B", None, None, 0.31, date(2020, 3, 10)),
     ]
 

@@ -221,7 +221,7 @@ def test_actions_and_earnings_of_a_symbol(market, data):
     splits = "select symbol, effective_date, split_factor::double from landed order by all"
     assert landed_rows(data, "alphavantage/splits", splits) == [
         ("AAA", date(2020, 3, 5), 1.5),
-        ("BBB", date(2020, 3, 6), 0.1),
+        ("BBB", date(2020, 3, 6), 0.2),
     ]
     dividends = "select ex_dividend_date, record_date, amount from landed"
     assert landed_rows(data, "alphavantage/dividends", dividends) == [
@@ -352,7 +352,7 @@ def test_splits_longer_ago_than_90_days_are_not_lost(market, data):
     splits = "select symbol, date, numerator / denominator from landed order by all"
     assert landed_rows(data, "fmp/splits", splits) == [
         ("AAA", date(2020, 3, 5), 1.5),
-        ("BBB", date(2020, 3, 6), 0.1),
+        ("BBB", date(2020, 3, 6), 0.2),
     ]
     dividends = 'select symbol, date, dividend, "recordDate" from landed'
     assert landed_rows(data, "fmp/dividends", dividends) == [

@@ -49,7 +49,7 @@ def adjusted(row):
     """AAA splits 3:2 on March 5, BBB 1:10 on March 6."""
     if row["symbol"] == "AAA" and row["date"] < date(2020, 3, 5):
         return 1.5
-    return 0.1 if row["symbol"] == "BBB" and row["date"] < date(2020, 3, 6) else 1.0
+    return 0.2 if row["symbol"] == "BBB" and row["date"] < date(2020, 3, 6) else 1.0
 
 
 def test_candles_are_landed_as_adjusted_under_their_own_name(market, data):

@@ -194,7 +194,7 @@ def test_splits_and_dividends_keep_ratios_and_cash(market, data):
     of = "select ticker, execution_date, split_to / split_from from landed order by all"
     assert landed_rows(data, "massive/splits", of) == [
         ("AAA", date(2020, 3, 5), 1.5),
-        ("BBB", date(2020, 3, 6), 0.1),
+        ("BBB", date(2020, 3, 6), 0.2),
     ]
     of = "select ticker, ex_dividend_date, cash_amount, dividend_type from landed"
     assert landed_rows(data, "massive/dividends", of) == [("BRK.B", date(2020, 3, 10), 0.31, "CD")]

@@ -68,7 +68,7 @@ def small_market(market: Path) -> Path:
         "splits",
         [
             {"symbol": "AAA", "ex_date": date(2020, 3, 5), "ratio": 1.5},
-            {"symbol": "BBB", "ex_date": date(2020, 3, 6), "ratio": 0.1},
+            {"symbol": "BBB", "ex_date": date(2020, 3, 6), "ratio": 0.2},
         ],
     )
     write(market, "dividends", [{"symbol": "BRK.B", "ex_date": date(2020, 3, 10), "cash": 0.31}])

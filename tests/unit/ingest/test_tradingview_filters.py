@@ -100,7 +100,7 @@ def test_a_stock_row_is_the_last_session_and_its_listing(market):
     assert set(row) == COLUMNS | {"s"}
 
 
-@pytest.mark.parametrize(("symbol", "ratio"), [("AAA", 1.5), ("BBB", 0.1)])
+@pytest.mark.parametrize(("symbol", "ratio"), [("AAA", 1.5), ("BBB", 0.2)])
 def test_performance_is_counted_in_shares_of_today(market, symbol, ratio):
     """Both split on the way: the earlier close is divided by the ratio."""
     row = row_of(stock_rows(open_book(market, MORNING_AFTER)), f"NYSE:{symbol}")
