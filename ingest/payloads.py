@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -58,6 +59,22 @@ def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> De
         ) from error
 
 
+def usual(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded | None:
+    """What a body of exactly the documented shape says.
+
+    None for any other body: it is read again the slow way, which keeps fields that are new and
+    names the one that is wrong.
+
+    Args:
+        decode: Of a decoder that takes no other shape.
+        body: The body as received.
+    """
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 def table_of(
     endpoint: Endpoint,
     records: Sequence[Mapping[str, Any]],
@@ -80,11 +97,32 @@ def table_of(
     """
     known = frozenset({*endpoint.columns.names, *said})
     sent = _columns(records, endpoint.columns.names)
-    columns = {**sent, **given}
-    arrays = [_column(endpoint, field, columns[field.name]) for field in endpoint.columns]
-    extra = _extra(records, known)
-    times = pa.nulls(len(records), UTC_TIME) if vendor_ts is None else vendor_ts
-    return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
+    return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts)
+
+
+def table_of_columns(
+    endpoint: Endpoint,
+    columns: Mapping[str, pa.Array | Sequence[Any]],
+    vendor_ts: pa.Array | None = None,
+) -> pa.Table:
+    """Builds the typed table of a page that has no field beyond its columns: no ``extra``.
+
+    Args:
+        endpoint: Whose columns to fill; ones that are not given become null.
+        columns: Arrays, or values, by name.
+        vendor_ts: The rows' vendor time, null when not given.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    count = len(next(iter(columns.values())))
+    absent = {name: [None] * count for name in endpoint.columns.names if name not in columns}
+    return _table(endpoint, {**columns, **absent}, pa.nulls(count, pa.string()), vendor_ts)
+
+
+def columns_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> dict[str, list[Any]]:
+    """The values of decoded rows by name; a page of mappings takes three times as long."""
+    return {name: list(map(attrgetter(name), rows)) for name in kind.__struct_fields__}
 
 
 def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
@@ -128,6 +166,17 @@ def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]
 def repeated(value: str, count: int) -> pa.DictionaryArray:
     """One text for all rows; a dictionary array costs a fifth of the repeated text to write."""
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string()))
+
+
+def _table(
+    endpoint: Endpoint,
+    columns: Mapping[str, pa.Array | Sequence[Any]],
+    extra: pa.Array,
+    vendor_ts: pa.Array | None,
+) -> pa.Table:
+    arrays = [_column(endpoint, field, columns[field.name]) for field in endpoint.columns]
+    times = pa.nulls(len(extra), UTC_TIME) if vendor_ts is None else vendor_ts
+    return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
 
 
 def _column(endpoint: Endpoint, field: pa.Field, values: pa.Array | Sequence[Any]) -> pa.Array:

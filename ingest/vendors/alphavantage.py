@@ -5,7 +5,7 @@ Every refusal comes with HTTP 200: ``is_notice`` and ``judge`` tell notices from
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -14,7 +14,16 @@ from ingest.delimited import read_csv
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import Answer, Exhausted, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, page_of, page_of_records, read_json, table_of
+from ingest.payloads import (
+    Page,
+    columns_of,
+    page_of,
+    page_of_records,
+    read_json,
+    table_of,
+    table_of_columns,
+    usual,
+)
 from ingest.vendors import exchange_calendars
 from trademl.errors import (
     DataError,
@@ -51,9 +60,22 @@ _BAR_FIELDS = frozenset({"1. open", "2. high", "3. low", "4. close", "5. volume"
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
-class _Daily(msgspec.Struct):
+Row = TypeVar("Row")
+
+
+class _Bar(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A bar with exactly the documented fields."""
+
+    open: str = msgspec.field(name="1. open")
+    high: str = msgspec.field(name="2. high")
+    low: str = msgspec.field(name="3. low")
+    close: str = msgspec.field(name="4. close")
+    volume: str = msgspec.field(name="5. volume")
+
+
+class _Daily(msgspec.Struct, Generic[Row]):
     meta: dict[str, str] = msgspec.field(name="Meta Data")
-    series: dict[str, dict[str, Any]] = msgspec.field(name="Time Series (Daily)")
+    series: dict[str, Row] = msgspec.field(name="Time Series (Daily)")
 
 
 class _Listed(msgspec.Struct):
@@ -72,7 +94,8 @@ class _Chain(msgspec.Struct):
     message: str = ""
 
 
-_DAILY_BODY = msgspec.json.Decoder(_Daily)
+_USUAL_DAILY_BODY = msgspec.json.Decoder(_Daily[_Bar])
+_DAILY_BODY = msgspec.json.Decoder(_Daily[dict[str, Any]])
 _LISTED_BODY = msgspec.json.Decoder(_Listed)
 _EARNINGS_BODY = msgspec.json.Decoder(_Earnings)
 _CHAIN_BODY = msgspec.json.Decoder(_Chain)
@@ -134,7 +157,8 @@ def daily(
                 raise
             continue
         _refuse_cut(answer.value, symbol, size, start)
-        days = [d for d in sorted(answer.value.series) if start.isoformat() <= d <= end.isoformat()]
+        first, last = start.isoformat(), end.isoformat()
+        days = [day for day in sorted(answer.value.series) if first <= day <= last]
         yield page_of(answer, _bars(answer.value, days))
 
 
@@ -223,15 +247,16 @@ def _of_symbol(
     yield page_of_records(answer, endpoint, rows)
 
 
-def _read_daily(body: bytes) -> _Daily:
-    told: _Daily = read_json(_DAILY_BODY.decode, body, DAILY.path)
+def _read_daily(body: bytes) -> _Daily[Any]:
+    told: _Daily[Any] | None = usual(_USUAL_DAILY_BODY.decode, body)
+    told = told or read_json(_DAILY_BODY.decode, body, DAILY.path)
     zone = told.meta.get("5. Time Zone")
     if zone != _ZONE:
         raise SchemaDrift(f"{DAILY.path} sent dates of {zone}, {_ZONE} is known; nothing is landed")
     return told
 
 
-def _refuse_cut(told: _Daily, symbol: str, size: str, start: date) -> None:
+def _refuse_cut(told: _Daily[Any], symbol: str, size: str, start: date) -> None:
     sent = told.meta.get("4. Output Size", "")
     if not sent.lower().startswith(size):
         raise NotEntitled(
@@ -246,14 +271,15 @@ def _refuse_cut(told: _Daily, symbol: str, size: str, start: date) -> None:
         )
 
 
-def _bars(told: _Daily, days: list[str]) -> pa.Table:
+def _bars(told: _Daily[Any], days: list[str]) -> pa.Table:
     """The rows of some days, the fields without the numbers before their names."""
     rows = [told.series[day] for day in days]
+    named = {"symbol": [told.meta.get("2. Symbol")] * len(days), "date": days}
+    if rows and isinstance(rows[0], _Bar):
+        return table_of_columns(DAILY, {**columns_of(rows, _Bar), **named})
     plain = {name: name.partition(". ")[2] or name for row in rows for name in row}
-    columns: dict[str, list[Any]] = {"symbol": [told.meta.get("2. Symbol")] * len(days)}
-    columns |= {"date": days}
-    columns |= {short: [row.get(name) for row in rows] for name, short in plain.items()}
-    return table_of(DAILY, rows, given=columns, said=set(plain) & _BAR_FIELDS)
+    columns = {short: [row.get(name) for row in rows] for name, short in plain.items()}
+    return table_of(DAILY, rows, given={**columns, **named}, said=set(plain) & _BAR_FIELDS)
 
 
 def _read_earnings(body: bytes) -> _Earnings:

@@ -3,14 +3,23 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, empty, page_of, read_json, table_of
+from ingest.payloads import (
+    Page,
+    empty,
+    page_of,
+    read_json,
+    repeated,
+    table_of,
+    table_of_columns,
+    usual,
+)
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
 KLINES_PER_PAGE = 1_000
@@ -35,6 +44,11 @@ _FIELDS = (
     "taker_buy_quote_volume",
 )
 _UNUSED = len(_FIELDS)
+_Row = Sequence[Any]
+_UsualRow = tuple[
+    int, str, str, str, str, str, int, str, int, str, str, Literal["0"]
+]  # the last field is documented as unused
+_USUAL_ROWS = msgspec.json.Decoder(list[_UsualRow])
 _ROWS = msgspec.json.Decoder(list[list[Any]])
 
 
@@ -109,8 +123,11 @@ def _pages_of(
         first, repeats = newest + _DAY_MS, 0
 
 
-def _read_rows(body: bytes) -> list[list[Any]]:
-    rows = read_json(_ROWS.decode, body, KLINES.path)
+def _read_rows(body: bytes) -> Sequence[_Row]:
+    usual_rows = usual(_USUAL_ROWS.decode, body)
+    if usual_rows is not None:
+        return usual_rows
+    rows: list[list[Any]] = read_json(_ROWS.decode, body, KLINES.path)
     for row in rows:
         if len(row) <= _UNUSED or not isinstance(row[0], int) or not isinstance(row[6], int):
             raise SchemaDrift(
@@ -120,20 +137,20 @@ def _read_rows(body: bytes) -> list[list[Any]]:
     return rows
 
 
-def _rows(symbol: str, rows: list[list[Any]], clock: datetime) -> pa.Table:
+def _rows(symbol: str, rows: Sequence[_Row], clock: datetime) -> pa.Table:
     now = int(clock.timestamp() * 1000)
     finished = [row for row in rows if row[6] < now]
     if not finished:
         return empty(KLINES)
-    # Rows of the documented twelve fields become columns at once.
-    is_usual = all(len(row) == _UNUSED + 1 and row[_UNUSED] == "0" for row in finished)
-    records = [{} if is_usual else _named(row) for row in finished]
-    columns = dict(zip(_FIELDS, zip(*finished, strict=False), strict=False)) if is_usual else {}
     opened = pa.array([row[0] * 1000 for row in finished], pa.int64()).cast(UTC_TIME)
-    return table_of(KLINES, records, opened, {**columns, "symbol": [symbol] * len(finished)})
+    named = {"symbol": repeated(symbol, len(finished))}
+    if not isinstance(finished[0], tuple):
+        return table_of(KLINES, [_named(row) for row in finished], opened, named)
+    columns = dict(zip(_FIELDS, zip(*finished, strict=True), strict=False))
+    return table_of_columns(KLINES, {**columns, **named}, opened)
 
 
-def _named(row: list[Any]) -> dict[str, Any]:
+def _named(row: _Row) -> dict[str, Any]:
     """A row under names; the twelfth field is documented as unused and always ``"0"``."""
     beyond = {f"field_{place}": value for place, value in enumerate(row) if place > _UNUSED}
     unused = {} if row[_UNUSED] == "0" else {f"field_{_UNUSED}": row[_UNUSED]}

@@ -1,6 +1,6 @@
 """Finnhub: daily candles, option chains and the earnings calendar (API v1)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, TypeVar
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import VendorClient
-from ingest.payloads import DRIFT, Page, page_of, read_json, table_of
+from ingest.payloads import DRIFT, Page, page_of, read_json, repeated, table_of, table_of_columns
 from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
 
 WINDOW = 60.0
@@ -38,6 +38,10 @@ class _Candles(msgspec.Struct):
     v: list[float] | None = None
 
 
+class _Refusal(msgspec.Struct):
+    error: Any = None
+
+
 class _Expiration(msgspec.Struct):
     options: dict[str, list[Record]]
 
@@ -46,6 +50,7 @@ class _Calendar(msgspec.Struct):
     earningsCalendar: list[Record]  # noqa: N815 - the vendor's name
 
 
+_REFUSAL = msgspec.json.Decoder(_Refusal)
 _CANDLE_BODY = msgspec.json.Decoder(_Candles)
 _CHAIN_BODY = msgspec.json.Decoder(Record)
 _CALENDAR_BODY = msgspec.json.Decoder(_Calendar)
@@ -149,10 +154,9 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
         raise SchemaDrift(f"{CANDLES.path} sent arrays of unequal lengths {lengths} for {symbol}")
     if said.s not in ("ok", "no_data") or (said.s == "ok" and not arrays["t"]):
         raise SchemaDrift(f"{CANDLES.path} says {said.s!r} with {lengths['t']} rows for {symbol}")
-    times = pa.array([at * 1_000_000 for at in arrays["t"]], pa.int64()).cast(UTC_TIME)
-    count = len(times)
-    columns = {**arrays, "symbol": [symbol] * count, "t": times}
-    return table_of(CANDLES, [{}] * count, times, columns)
+    times = pa.array(arrays["t"], pa.timestamp("s", "UTC")).cast(UTC_TIME)
+    columns = {**arrays, "symbol": repeated(symbol, len(times)), "t": times}
+    return table_of_columns(CANDLES, columns, times)
 
 
 def _read_chain(body: bytes) -> pa.Table:
@@ -186,7 +190,7 @@ def _read_calendar(body: bytes) -> pa.Table:
 def _read(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
     """Decodes a body; one with an ``error`` is a refusal whatever its status says."""
     try:
-        refused = msgspec.json.decode(body, type=Mapping[str, Any]).get("error")
+        refused = _REFUSAL.decode(body).error
     except (msgspec.DecodeError, UnicodeDecodeError):
         refused = None
     if refused:

@@ -13,10 +13,20 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Exhausted, Params, VendorClient
-from ingest.payloads import Page, page_of_records, read_json
+from ingest.payloads import (
+    Page,
+    columns_of,
+    page_of,
+    page_of_records,
+    read_json,
+    table_of,
+    table_of_columns,
+    usual,
+)
 from trademl.errors import (
     DataError,
     NotEntitled,
@@ -85,6 +95,20 @@ _NEW_YORK = ZoneInfo("America/New_York")
 _ONE_DAY = timedelta(days=1)
 _PLAN = ("Premium Query Parameter", "Special Endpoint", "Restricted Endpoint", "Exclusive Endpoint")
 
+
+class _Price(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A bar with exactly the documented fields."""
+
+    symbol: str
+    date: str
+    adjOpen: float  # noqa: N815 - the vendor's names
+    adjHigh: float  # noqa: N815
+    adjLow: float  # noqa: N815
+    adjClose: float  # noqa: N815
+    volume: float
+
+
+_USUAL_PRICES = msgspec.json.Decoder(list[_Price])
 _RECORDS = msgspec.json.Decoder(list[dict[str, Any]])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -208,10 +232,10 @@ def prices(
                 partial(_read_prices, window=window, symbol=symbol, symbols=symbols),
                 {"to": last.isoformat()},
             )
-            yield page_of_records(answer, PRICES, answer.value)
-            if len(answer.value) < PRICES_CAP:
+            yield page_of(answer, answer.value)
+            if answer.value.num_rows < PRICES_CAP:
                 break
-            last = min(date.fromisoformat(row["date"]) for row in answer.value) - _ONE_DAY
+            last = pc.min(answer.value.column("date")).as_py() - _ONE_DAY
 
 
 def events(client: VendorClient, calendar: Calendar, start: date, end: date) -> Iterator[Page]:
@@ -278,30 +302,41 @@ def _records(body: bytes, endpoint: Endpoint) -> list[dict[str, Any]]:
 
 def _read_prices(
     body: bytes, window: tuple[date, date], symbol: str, symbols: Sequence[str]
-) -> list[dict[str, Any]]:
+) -> pa.Table:
     """Refuses the rows of a symbol that was asked before: they came in place of this one's."""
-    rows = _read_inside(body, window, PRICES)
-    others = {str(row.get("symbol")) for row in rows} & (set(symbols) - {symbol})
+    rows = usual(_USUAL_PRICES.decode, body)
+    if rows is not None:
+        columns = columns_of(rows, _Price)
+        _refuse_outside(columns["date"], window, PRICES)
+        table, names = table_of_columns(PRICES, columns), columns["symbol"]
+    else:
+        records = _read_inside(body, window, PRICES)
+        table, names = table_of(PRICES, records), [str(row.get("symbol")) for row in records]
+    others = set(names) & (set(symbols) - {symbol})
     if others:
         raise Unavailable(
             f"{PRICES.path} was asked for {symbol}, sent {', '.join(sorted(others))}; run it again"
         )
-    return rows
+    return table
 
 
 def _read_inside(
     body: bytes, window: tuple[date, date], endpoint: Endpoint
 ) -> list[dict[str, Any]]:
-    """Refuses rows of days that were not asked: another answer came in place of this one."""
     rows = _records(body, endpoint)
+    _refuse_outside([str(row.get("date")) for row in rows], window, endpoint)
+    return rows
+
+
+def _refuse_outside(days: Sequence[str], window: tuple[date, date], endpoint: Endpoint) -> None:
+    """Refuses rows of days that were not asked: another answer came in place of this one."""
     first, last = window[0].isoformat(), window[1].isoformat()
-    outside = [str(row.get("date")) for row in rows if not first <= str(row.get("date")) <= last]
+    outside = [day for day in days if not first <= day <= last]
     if outside:
         raise Unavailable(
-            f"{endpoint.path} was asked for {first}..{last}, {len(outside)} of {len(rows)} rows "
+            f"{endpoint.path} was asked for {first}..{last}, {len(outside)} of {len(days)} rows "
             f"are of other days ({outside[0]}); run it again"
         )
-    return rows
 
 
 def _new_rows(rows: list[dict[str, Any]], seen: set[tuple[Any, ...]]) -> list[dict[str, Any]]:

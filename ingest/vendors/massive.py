@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, read_json, table_of
+from ingest.payloads import Page, page_of, read_json, table_of, usual
 from trademl.errors import NotEntitled, SchemaDrift, Unavailable, VendorError
 
 WINDOW = 60.0
@@ -23,20 +23,22 @@ TICKERS, DELISTED = ENDPOINTS["massive/tickers"], ENDPOINTS["massive/delisted_ti
 
 Params = Mapping[str, str | int]
 Record = dict[str, Any]
+Row = TypeVar("Row")
 
 
-class Body(msgspec.Struct):
+class Body(msgspec.Struct, Generic[Row]):
     """What every answer has; rows are absent where there is nothing to tell."""
 
     status: str
-    results: list[Record] | None = None
+    results: list[Row] | None = None
     next_url: str | None = None
     ticker: str | None = None
     adjusted: bool | None = None
     resultsCount: int | None = None  # noqa: N815 - the vendor's name
 
 
-_BODY = msgspec.json.Decoder(Body)
+_BODY = msgspec.json.Decoder(Body[Record])
+Decode = Callable[[bytes], Body[Any]]
 
 
 def headers(key: str) -> dict[str, str]:
@@ -78,7 +80,8 @@ def pages(
     path: str,
     params: Params,
     endpoint: Endpoint,
-    rows: Callable[[Body], pa.Table],
+    rows: Callable[[Body[Any]], pa.Table],
+    decode_usual: Decode | None = None,
 ) -> Iterator[Page]:
     """Follows ``next_url`` to the body without one; a short page means nothing.
 
@@ -91,7 +94,7 @@ def pages(
     """
 
     def read(body: bytes) -> tuple[pa.Table, str | None]:
-        said = read_body(body, endpoint)
+        said = read_body(body, endpoint, decode_usual)
         return rows(said), _address(said.next_url)
 
     address: str | None = None
@@ -112,14 +115,20 @@ def pages(
         asked.add(following)
 
 
-def read_body(body: bytes, endpoint: Endpoint) -> Body:
+def read_body(body: bytes, endpoint: Endpoint, decode_usual: Decode | None = None) -> Body[Any]:
     """Decodes an answer and checks it against its own count.
+
+    Args:
+        body: As received.
+        endpoint: Named in messages.
+        decode_usual: Tried first: a faster decoder of rows with no unknown field.
 
     Raises:
         Unavailable: It is malformed, or holds another number of rows than it says.
         SchemaDrift: It is of another shape.
     """
-    said = read_json(_BODY.decode, body, endpoint.path)
+    said = usual(decode_usual, body) if decode_usual else None
+    said = said or read_json(_BODY.decode, body, endpoint.path)
     rows = len(said.results or [])
     if said.resultsCount is not None and said.resultsCount != rows:
         raise Unavailable(
@@ -167,7 +176,7 @@ def _events(
         params |= {f"{day}.gte": start.isoformat(), f"{day}.lte": end.isoformat()}
         params |= {"sort": day, "order": "asc", "limit": ROWS_PER_PAGE}
 
-        def rows(body: Body) -> pa.Table:
+        def rows(body: Body[Record]) -> pa.Table:
             return table_of(endpoint, body.results or [])
 
         yield from pages(client, f"/v3/reference/{endpoint.name}", params, endpoint, rows)
@@ -184,7 +193,7 @@ def _listing(active: str) -> dict[str, str | int]:
 
 
 def _listed(client: VendorClient, endpoint: Endpoint, params: Params, day: date) -> Iterator[Page]:
-    def rows(body: Body) -> pa.Table:
+    def rows(body: Body[Record]) -> pa.Table:
         table = table_of(endpoint, [{**row, "date": day} for row in body.results or []])
         updated = table.column("last_updated_utc")
         return table.set_column(table.column_names.index("vendor_ts"), "vendor_ts", updated)

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, table_of
+from ingest.payloads import Page, columns_of, page_of, table_of, table_of_columns
 from ingest.vendors.massive import Body, pages, read_body, times_of
 from trademl.errors import SchemaDrift
 
@@ -19,6 +20,27 @@ PUBLICATION_LAG = timedelta(hours=4, minutes=30)
 GROUPED = ENDPOINTS["massive/grouped_1d"]
 DAYS, MINUTES = ENDPOINTS["massive/aggs_1d"], ENDPOINTS["massive/aggs_1m"]
 
+
+class _Bar(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """A bar with no field beyond the documented ones."""
+
+    t: int
+    o: float
+    h: float
+    l: float  # noqa: E741 - the vendor's name
+    c: float
+    v: float
+    vw: float | None = None
+    n: int | None = None
+    otc: bool | None = None
+
+
+class _MarketBar(_Bar, forbid_unknown_fields=True, gc=False, kw_only=True):
+    ticker: str = msgspec.field(name="T")
+
+
+_BARS = msgspec.json.Decoder(Body[_Bar])
+_MARKET = msgspec.json.Decoder(Body[_MarketBar])
 _SPANS = {DAYS.name: "day", MINUTES.name: "minute"}
 
 
@@ -45,11 +67,11 @@ def aggregates(
     for symbol in symbols:
         path = f"/v2/aggs/ticker/{symbol}/range/1/{_SPANS[endpoint.name]}/{start}/{end}"
 
-        def rows(body: Body) -> pa.Table:
+        def rows(body: Body[Any]) -> pa.Table:
             # The ticker is said once per body.
             return _rows(body, endpoint, {"ticker": [body.ticker] * len(body.results or [])})
 
-        yield from pages(client, path, params, endpoint, rows)
+        yield from pages(client, path, params, endpoint, rows, _BARS.decode)
 
 
 def grouped(client: VendorClient, day: date) -> Page:
@@ -63,16 +85,19 @@ def grouped(client: VendorClient, day: date) -> Page:
 
 
 def _market(body: bytes, day: date) -> pa.Table:
-    said = read_body(body, GROUPED)
+    said = read_body(body, GROUPED, _MARKET.decode)
     results = said.results or []
-    named: dict[str, Sequence[Any]] = {
-        "date": [day] * len(results),
-        "ticker": [row.get("T") for row in results],
-    }
+    named: dict[str, Sequence[Any]] = {"date": [day] * len(results)}
+    if not _is_usual(results):
+        named["ticker"] = [row.get("T") for row in results]
     return _rows(said, GROUPED, named)
 
 
-def _rows(said: Body, endpoint: Endpoint, named: Mapping[str, Sequence[Any]]) -> pa.Table:
+def _is_usual(results: Sequence[Any]) -> bool:
+    return bool(results) and isinstance(results[0], _Bar)
+
+
+def _rows(said: Body[Any], endpoint: Endpoint, named: Mapping[str, Sequence[Any]]) -> pa.Table:
     """The rows of a body; times come as milliseconds."""
     results = said.results or []
     if results and said.adjusted is not False:
@@ -80,5 +105,9 @@ def _rows(said: Body, endpoint: Endpoint, named: Mapping[str, Sequence[Any]]) ->
             f"{endpoint.path} sent bars with adjusted={said.adjusted}, raw ones were asked; "
             "nothing of this fetch is landed"
         )
+    if _is_usual(results):
+        columns = columns_of(results, type(results[0]))
+        times = times_of(columns["t"], endpoint, unit=1_000)
+        return table_of_columns(endpoint, {**columns, **named, "t": times}, times)
     times = times_of([row.get("t") for row in results], endpoint, unit=1_000)
     return table_of(endpoint, results, times, {**named, "t": times}, said=("T",))

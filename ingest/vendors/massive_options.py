@@ -8,7 +8,7 @@ import pyarrow as pa
 from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
 from ingest.payloads import Page, table_of
-from ingest.vendors.massive import Body, pages, times_of
+from ingest.vendors.massive import Body, Record, pages, times_of
 
 CONTRACTS_PER_PAGE = 250
 
@@ -33,7 +33,7 @@ def chain(client: VendorClient, underlyings: Sequence[str]) -> Iterator[Page]:
         yield from pages(client, f"/v3/snapshot/options/{underlying}", params, CHAIN, _rows)
 
 
-def _rows(body: Body) -> pa.Table:
+def _rows(body: Body[Record]) -> pa.Table:
     records = [_flat(row) for row in body.results or []]
     quoted = [record.get("last_quote_last_updated") for record in records]
     return table_of(CHAIN, records, times_of(quoted, CHAIN, unit=1_000_000_000))
