@@ -107,6 +107,12 @@ def test_rows_sent_twice_land_once_and_two_versions_land_both(tmp_path):
     assert pq.read_metadata(landed.path).metadata[b"trademl_rows"] == b"3"
 
 
+def test_a_history_sent_newest_first_lands_once_with_and_without_a_repeat(tmp_path):
+    falling = [bar(day=day) for day in (9, 8, 5)]
+    assert land(tmp_path / "once", FETCH, [page(*falling)], CLOCK).rows == 3
+    assert land(tmp_path / "twice", FETCH, [page(*falling, falling[-1])], CLOCK).rows == 3
+
+
 def test_pages_out_of_order_all_land(tmp_path):
     landed = land(tmp_path, FETCH, [page(bar("BBB"), bar(day=3)), page(bar(day=2))], CLOCK)
     assert landed.rows == 3
