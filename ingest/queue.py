@@ -77,8 +77,8 @@ class Queue:
         Windows that waiting or leased tasks of the symbol already hold are left out, whatever
         their kind; only FORWARD does not wait behind a backfill that may not spend what is
         reserved for FORWARD. Done tasks are opened again (their partition is missing again);
-        failed ones stay failed until they are pruned. A waiting task whose lane became more
-        important moves to it.
+        failed ones stay failed until they are pruned, those of FORWARD until the UTC day ends.
+        A waiting task whose lane became more important moves to it.
 
         Args:
             works: What is to be fetched.

@@ -36,8 +36,8 @@ def add_work(tx: Transaction, work: Work, longest: int) -> int:
         " and start_date < ?3 and end_date > ?4"
         " and (status = 'LEASED'"
         " or status = 'PENDING' and (?5 <> 'FORWARD' or kind = 'FORWARD')"
-        " or status = 'FAILED' and kind = ?5)",
-        (*key, *reversed(window), work.kind),
+        " or status = 'FAILED' and kind = ?5 and (kind <> 'FORWARD' or updated_at >= ?6))",
+        (*key, *reversed(window), work.kind, stamp(_midnight(tx))),
     ).fetchall()
     spans = [(date.fromisoformat(start), date.fromisoformat(end)) for start, end in taken]
     return sum(
@@ -48,17 +48,24 @@ def add_work(tx: Transaction, work: Work, longest: int) -> int:
 
 
 def _insert(tx: Transaction, work: Work, priority: int, start: str, end: str) -> int:
-    found = tx.con.execute(
+    """Opens the task of this very window again, else makes one."""
+    key = (work.dataset, work.symbol or "", start, end, work.kind)
+    opened = tx.con.execute(
+        "update backfill_queue set status = 'PENDING', priority = ?6, attempts = 0,"
+        " next_not_before = null, last_error = null, created_at = ?7, updated_at = ?7"
+        " where (dataset, symbol, start_date, end_date, kind) = (?1, ?2, ?3, ?4, ?5)"
+        " and status in ('DONE', 'FAILED')",
+        (*key, priority, tx.at),
+    )
+    if opened.rowcount:
+        return 1
+    made = tx.con.execute(
         "insert into backfill_queue"
         " (dataset, symbol, start_date, end_date, kind, priority, created_at, updated_at)"
-        " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)"
-        " on conflict do update set status = 'PENDING', priority = excluded.priority,"
-        " attempts = 0, next_not_before = null, last_error = null,"
-        " created_at = excluded.created_at, updated_at = excluded.updated_at"
-        " where status = 'DONE'",
-        (work.dataset, work.symbol or "", start, end, work.kind, priority, tx.at),
+        " values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+        (*key, priority, tx.at),
     )
-    return found.rowcount
+    return made.rowcount
 
 
 def revert_expired(tx: Transaction) -> None:
@@ -180,8 +187,12 @@ def cooldowns(tx: Transaction, task: Task) -> dict[str, str]:
 
 def next_midnight(tx: Transaction) -> str:
     """The end of the UTC day."""
-    day = tx.now.date() + timedelta(days=1)
-    return stamp(datetime.combine(day, time(), tx.now.tzinfo))
+    return stamp(_midnight(tx) + timedelta(days=1))
+
+
+def _midnight(tx: Transaction) -> datetime:
+    """The beginning of the UTC day."""
+    return datetime.combine(tx.now.date(), time(), tx.now.tzinfo)
 
 
 def _one_line(text: str | None) -> str | None:

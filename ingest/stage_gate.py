@@ -43,7 +43,7 @@ def gate(node: Node) -> Mapping[str, Any]:
         "promoted_to": None,
         "tasks": 0,
     }
-    if all(one.ratio >= node.settings.min_green_fraction for one in found):
+    if found and all(one.ratio >= node.settings.min_green_fraction for one in found):
         rule, number = rules[stage.stage + 1], stage.stage + 1
         symbols = next_symbols(node, stage, rule.symbols)
         following = stage_of(number, rule, symbols, node.now().date())

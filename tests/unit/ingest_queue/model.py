@@ -97,12 +97,16 @@ class Model:
                 if (
                     task.status == "LEASED"
                     or (task.status == "PENDING" and (work.kind != "FORWARD" or same))
-                    or (task.status == "FAILED" and same)
+                    or (task.status == "FAILED" and same and self._holds(task))
                 ):
                     taken |= task.days
         for start, end in self._runs(sorted(wanted - taken)):
             made += self._insert(work, priority, start, end)
         return made
+
+    def _holds(self, task):
+        """Whether a failed task still keeps its window from being queued again."""
+        return task.kind != "FORWARD" or task.changed.date() >= self.now().date()
 
     def _runs(self, days):
         """Days in a row, cut to the longest window."""
@@ -119,7 +123,7 @@ class Model:
         key = (work.dataset, work.symbol or "", start, end, work.kind)
         for task in self.tasks:
             if (task.dataset, task.symbol, task.start, task.end, task.kind) == key:
-                assert task.status == "DONE"
+                assert task.status in ("DONE", "FAILED")
                 task.status, task.priority, task.attempts = "PENDING", priority, 0
                 task.not_before = task.error = None
                 task.created = task.changed = self.now()

@@ -185,6 +185,19 @@ def test_failures_wait_twice_as_long_each_time_and_the_fifth_is_the_last(node):
     assert node.lease() is None
 
 
+@pytest.mark.parametrize(("kind", "again"), [("FORWARD", 1), ("GAP", 0)])
+def test_a_failed_forward_task_is_queued_again_the_next_day(node, monkeypatch, kind, again):
+    """A vendor that was down for an evening leaves no hole; a gap nobody can fill is not asked daily."""
+    monkeypatch.setattr("ingest.queue.MAX_ATTEMPTS", 1)
+    task = work(kind=kind)
+    node.queue.add([task])
+    node.queue.fail(node.lease(), "down")
+    assert node.status() == ["FAILED"]
+    assert node.queue.add([task]) == 0
+    node.time.passes(86_400)
+    assert node.queue.add([task]) == again
+
+
 def test_the_wait_after_a_failure_is_at_most_an_hour(node, monkeypatch):
     monkeypatch.setattr("ingest.queue.MAX_ATTEMPTS", 9)
     node.queue.add([work()])
