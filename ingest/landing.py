@@ -5,8 +5,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -25,8 +25,8 @@ __all__ = ["ENDPOINTS", "Fetch", "Landed", "land"]
 Facts = Callable[[], Mapping[str, str]]
 """What is known about a file when its last page is written."""
 
-_ROWS_PER_GROUP = 100_000
-"""Rows held in memory before they are written: about 10 pages, 20 MB."""
+_ROWS_PER_GROUP = 50_000
+"""Rows held in memory before they are written: about 5 pages, 10 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +124,12 @@ def _ingest_id(fetch: Fetch, clock: datetime) -> str:
 def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) -> Landed:
     totals = _Totals()
     tables = _enveloped(pages, fetch, clock, staged.ingest_id, totals)
-    _write(staged.handle, fetch.endpoint, tables, lambda: _facts(fetch, clock, staged, totals))
+    _write(staged.path, fetch.endpoint, tables, lambda: _facts(fetch, clock, staged, totals))
     _verify(staged.path, totals.rows)
     if _has_repeats(staged.path, fetch.endpoint):
         table = _without_repeats(staged.path, fetch.endpoint)
         totals.rows = table.num_rows
-        staged.handle.seek(0)
-        staged.handle.truncate()
-        _write(staged.handle, fetch.endpoint, [table], lambda: _facts(fetch, clock, staged, totals))
+        _write(staged.path, fetch.endpoint, [table], lambda: _facts(fetch, clock, staged, totals))
         _verify(staged.path, totals.rows)
     silent = tuple(sorted(fetch.must_answer - totals.answered))
     if fetch.symbols and not _covered(fetch, totals):
@@ -143,10 +141,11 @@ def _enveloped(
     pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
 ) -> Iterator[pa.Table]:
     for page in pages:
-        symbols = _symbols(page.rows, fetch.endpoint.symbol)
+        answered = frozenset[str]()
         if fetch.symbols:
-            check_symbols(fetch.endpoint, symbols, frozenset(fetch.symbols))
-        totals.add(page, symbols)
+            answered = _symbols(page.rows, fetch.endpoint.symbol)
+            check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
+        totals.add(page, answered)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
@@ -176,28 +175,32 @@ def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: s
     )
 
 
-def _write(handle: BinaryIO, endpoint: Endpoint, tables: Iterable[pa.Table], facts: Facts) -> None:
+def _write(path: Path, endpoint: Endpoint, tables: Iterable[pa.Table], facts: Facts) -> None:
     """Writes row groups of about ``_ROWS_PER_GROUP`` rows, then the facts known at the end.
 
-    One group is coded and written while the next pages are asked for and decoded.
+    One group is coded and written while the next pages are asked for and decoded. All pages get
+    the first one's schema: the same text may come plain or as a dictionary.
     """
+    pages = iter(tables)
+    first = next(pages, endpoint.schema.empty_table())
     with (
-        _parquet_writer(handle, _coded(endpoint.schema)) as writer,
+        # Arrow's own file: to write to Python's, the thread behind would wait for the one before.
+        pa.OSFile(str(path), "wb") as handle,
+        _parquet_writer(handle, first.schema) as writer,
         ThreadPoolExecutor(max_workers=1) as behind,
     ):
         writing: Future[None] | None = None
-        for group in _groups(tables):
+        for group in _groups(chain([first], pages)):
             if writing is not None:
                 writing.result()
             writing = behind.submit(_write_group, writer, group)
         if writing is not None:
             writing.result()
         writer.add_key_value_metadata(facts())
-    handle.flush()
 
 
 @contextmanager
-def _parquet_writer(handle: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+def _parquet_writer(handle: pa.OSFile, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
     writer = pq.ParquetWriter(
         handle,
         schema,
@@ -218,8 +221,8 @@ def _parquet_writer(handle: BinaryIO, schema: pa.Schema) -> Iterator[pq.ParquetW
 
 
 def _write_group(writer: pq.ParquetWriter, group: list[pa.Table]) -> None:
-    coded = [table.cast(_coded(table.schema)) for table in group]
-    writer.write_table(pa.concat_tables(coded).unify_dictionaries())
+    alike = [table.cast(writer.schema) for table in group]
+    writer.write_table(pa.concat_tables(alike).unify_dictionaries())
 
 
 def _groups(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
@@ -231,13 +234,6 @@ def _groups(tables: Iterable[pa.Table]) -> Iterator[list[pa.Table]]:
             waiting = []
     if waiting:
         yield waiting
-
-
-def _coded(schema: pa.Schema) -> pa.Schema:
-    """Text columns as dictionaries, so that every page of a file has one and the same schema."""
-    code = pa.dictionary(pa.int32(), pa.string())
-    is_text = pa.types.is_string
-    return pa.schema([(f.name, code if is_text(f.type) else f.type) for f in schema])
 
 
 def _facts(fetch: Fetch, clock: datetime, staged: Staged, totals: _Totals) -> Mapping[str, str]:

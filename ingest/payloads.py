@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +14,8 @@ from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
 _NOTHING: Mapping[str, pa.Array] = {}
+_UNTYPED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
+"""What Arrow raises for values that are not of a type."""
 
 DRIFT = "no longer has the shape its connector knows"
 """In the message of every payload that is refused for its shape."""
@@ -97,7 +98,7 @@ def table_of(
     """
     known = frozenset({*endpoint.columns.names, *said})
     sent = _columns(records, endpoint.columns.names)
-    return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts)
+    return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts, _typed)
 
 
 def table_of_columns(
@@ -105,24 +106,37 @@ def table_of_columns(
     columns: Mapping[str, pa.Array | Sequence[Any]],
     vendor_ts: pa.Array | None = None,
 ) -> pa.Table:
-    """Builds the typed table of a page that has no field beyond its columns: no ``extra``.
+    """Builds the typed table of a page whose decoder has checked every type: no ``extra``.
 
     Args:
         endpoint: Whose columns to fill; ones that are not given become null.
-        columns: Arrays, or values, by name.
+        columns: Arrays, or the decoder's values (days as text), by name.
         vendor_ts: The rows' vendor time, null when not given.
 
     Raises:
-        SchemaDrift: A field that is always sent is absent, or has another type.
+        SchemaDrift: A field that is always sent is absent, or a text is no day.
     """
     count = len(next(iter(columns.values())))
     absent = {name: [None] * count for name in endpoint.columns.names if name not in columns}
-    return _table(endpoint, {**columns, **absent}, pa.nulls(count, pa.string()), vendor_ts)
+    extra = pa.nulls(count, pa.string())
+    return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked)
 
 
-def columns_of(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct]) -> dict[str, list[Any]]:
-    """The values of decoded rows by name; a page of mappings takes three times as long."""
-    return {name: list(map(attrgetter(name), rows)) for name in kind.__struct_fields__}
+def utc_of(values: Sequence[int], unit: str, endpoint: Endpoint) -> pa.Array:
+    """Whole numbers since 1970 as UTC times.
+
+    Args:
+        values: As a decoder has checked them.
+        unit: What they count: ``s`` or ``ms``.
+        endpoint: Named in messages.
+
+    Raises:
+        SchemaDrift: One is beyond all times.
+    """
+    try:
+        return pa.array(values, pa.timestamp(unit, "UTC")).cast(UTC_TIME)
+    except _UNTYPED as error:
+        raise SchemaDrift(_drift(endpoint.path, f"a time is none: {error}")) from error
 
 
 def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
@@ -163,8 +177,10 @@ def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]
         )
 
 
-def repeated(value: str, count: int) -> pa.DictionaryArray:
+def repeated(value: str | None, count: int) -> pa.Array:
     """One text for all rows; a dictionary array costs a fifth of the repeated text to write."""
+    if value is None:
+        return pa.nulls(count, pa.string())
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string()))
 
 
@@ -173,16 +189,22 @@ def _table(
     columns: Mapping[str, pa.Array | Sequence[Any]],
     extra: pa.Array,
     vendor_ts: pa.Array | None,
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
 ) -> pa.Table:
-    arrays = [_column(endpoint, field, columns[field.name]) for field in endpoint.columns]
+    arrays = [_column(endpoint, field, columns[field.name], typed) for field in endpoint.columns]
     times = pa.nulls(len(extra), UTC_TIME) if vendor_ts is None else vendor_ts
     return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
 
 
-def _column(endpoint: Endpoint, field: pa.Field, values: pa.Array | Sequence[Any]) -> pa.Array:
+def _column(
+    endpoint: Endpoint,
+    field: pa.Field,
+    values: pa.Array | Sequence[Any],
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+) -> pa.Array:
     try:
-        array = values if isinstance(values, pa.Array) else _typed(values, field.type)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        array = values if isinstance(values, pa.Array) else typed(values, field.type)
+    except _UNTYPED as error:
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
     if field.name in endpoint.never_null and array.null_count:
         row = array.is_valid().index(False).as_py()
@@ -199,6 +221,12 @@ def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         raise pa.ArrowTypeError("expected a number, got a boolean")
     if pa.types.is_integer(kind) and float in kinds:
         raise pa.ArrowTypeError("expected an integer, got a number with a decimal point")
+    return pa.array(values, kind)
+
+
+def _checked(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_date(kind):
+        return pa.array(values, pa.string()).cast(kind)
     return pa.array(values, kind)
 
 

@@ -16,10 +16,10 @@ from ingest.http import Answer, Exhausted, VendorClient
 from ingest.pace import Pace
 from ingest.payloads import (
     Page,
-    columns_of,
     page_of,
     page_of_records,
     read_json,
+    repeated,
     table_of,
     table_of_columns,
     usual,
@@ -274,9 +274,16 @@ def _refuse_cut(told: _Daily[Any], symbol: str, size: str, start: date) -> None:
 def _bars(told: _Daily[Any], days: list[str]) -> pa.Table:
     """The rows of some days, the fields without the numbers before their names."""
     rows = [told.series[day] for day in days]
-    named = {"symbol": [told.meta.get("2. Symbol")] * len(days), "date": days}
+    named = {"symbol": repeated(told.meta.get("2. Symbol"), len(days)), "date": days}
     if rows and isinstance(rows[0], _Bar):
-        return table_of_columns(DAILY, {**columns_of(rows, _Bar), **named})
+        columns = {
+            "open": [row.open for row in rows],
+            "high": [row.high for row in rows],
+            "low": [row.low for row in rows],
+            "close": [row.close for row in rows],
+            "volume": [row.volume for row in rows],
+        }
+        return table_of_columns(DAILY, {**named, **columns})
     plain = {name: name.partition(". ")[2] or name for row in rows for name in row}
     columns = {short: [row.get(name) for row in rows] for name, short in plain.items()}
     return table_of(DAILY, rows, given={**columns, **named}, said=set(plain) & _BAR_FIELDS)

@@ -19,6 +19,7 @@ from ingest.payloads import (
     table_of,
     table_of_columns,
     usual,
+    utc_of,
 )
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
@@ -142,7 +143,7 @@ def _rows(symbol: str, rows: Sequence[_Row], clock: datetime) -> pa.Table:
     finished = [row for row in rows if row[6] < now]
     if not finished:
         return empty(KLINES)
-    opened = pa.array([row[0] * 1000 for row in finished], pa.int64()).cast(UTC_TIME)
+    opened = utc_of([row[0] for row in finished], "ms", KLINES)
     named = {"symbol": repeated(symbol, len(finished))}
     if not isinstance(finished[0], tuple):
         return table_of(KLINES, [_named(row) for row in finished], opened, named)

@@ -7,9 +7,18 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME
+from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
-from ingest.payloads import DRIFT, Page, page_of, read_json, repeated, table_of, table_of_columns
+from ingest.payloads import (
+    DRIFT,
+    Page,
+    page_of,
+    read_json,
+    repeated,
+    table_of,
+    table_of_columns,
+    utc_of,
+)
 from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
 
 WINDOW = 60.0
@@ -154,7 +163,7 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
         raise SchemaDrift(f"{CANDLES.path} sent arrays of unequal lengths {lengths} for {symbol}")
     if said.s not in ("ok", "no_data") or (said.s == "ok" and not arrays["t"]):
         raise SchemaDrift(f"{CANDLES.path} says {said.s!r} with {lengths['t']} rows for {symbol}")
-    times = pa.array(arrays["t"], pa.timestamp("s", "UTC")).cast(UTC_TIME)
+    times = utc_of(arrays["t"], "s", CANDLES)
     columns = {**arrays, "symbol": repeated(symbol, len(times)), "t": times}
     return table_of_columns(CANDLES, columns, times)
 
@@ -190,7 +199,7 @@ def _read_calendar(body: bytes) -> pa.Table:
 def _read(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
     """Decodes a body; one with an ``error`` is a refusal whatever its status says."""
     try:
-        refused = _REFUSAL.decode(body).error
+        refused = _REFUSAL.decode(body).error if b'"error"' in body else None
     except (msgspec.DecodeError, UnicodeDecodeError):
         refused = None
     if refused:

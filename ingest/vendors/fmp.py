@@ -19,7 +19,6 @@ from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Exhausted, Params, VendorClient
 from ingest.payloads import (
     Page,
-    columns_of,
     page_of,
     page_of_records,
     read_json,
@@ -306,9 +305,18 @@ def _read_prices(
     """Refuses the rows of a symbol that was asked before: they came in place of this one's."""
     rows = usual(_USUAL_PRICES.decode, body)
     if rows is not None:
-        columns = columns_of(rows, _Price)
-        _refuse_outside(columns["date"], window, PRICES)
-        table, names = table_of_columns(PRICES, columns), columns["symbol"]
+        days, names = [row.date for row in rows], [row.symbol for row in rows]
+        _refuse_outside(days, window, PRICES)
+        columns = {
+            "symbol": names,
+            "date": days,
+            "adjOpen": [row.adjOpen for row in rows],
+            "adjHigh": [row.adjHigh for row in rows],
+            "adjLow": [row.adjLow for row in rows],
+            "adjClose": [row.adjClose for row in rows],
+            "volume": [row.volume for row in rows],
+        }
+        table = table_of_columns(PRICES, columns)
     else:
         records = _read_inside(body, window, PRICES)
         table, names = table_of(PRICES, records), [str(row.get("symbol")) for row in records]
@@ -331,8 +339,8 @@ def _read_inside(
 def _refuse_outside(days: Sequence[str], window: tuple[date, date], endpoint: Endpoint) -> None:
     """Refuses rows of days that were not asked: another answer came in place of this one."""
     first, last = window[0].isoformat(), window[1].isoformat()
-    outside = [day for day in days if not first <= day <= last]
-    if outside:
+    if days and not first <= min(days) <= max(days) <= last:
+        outside = [day for day in days if not first <= day <= last]
         raise Unavailable(
             f"{endpoint.path} was asked for {first}..{last}, {len(outside)} of {len(days)} rows "
             f"are of other days ({outside[0]}); run it again"

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, columns_of, page_of, table_of, table_of_columns
+from ingest.payloads import Page, page_of, repeated, table_of, table_of_columns, utc_of
 from ingest.vendors.massive import Body, pages, read_body, times_of
 from trademl.errors import SchemaDrift
 
@@ -69,7 +69,7 @@ def aggregates(
 
         def rows(body: Body[Any]) -> pa.Table:
             # The ticker is said once per body.
-            return _rows(body, endpoint, {"ticker": [body.ticker] * len(body.results or [])})
+            return _rows(body, endpoint, {"ticker": repeated(body.ticker, len(body.results or []))})
 
         yield from pages(client, path, params, endpoint, rows, _BARS.decode)
 
@@ -87,8 +87,12 @@ def grouped(client: VendorClient, day: date) -> Page:
 def _market(body: bytes, day: date) -> pa.Table:
     said = read_body(body, GROUPED, _MARKET.decode)
     results = said.results or []
-    named: dict[str, Sequence[Any]] = {"date": [day] * len(results)}
-    if not _is_usual(results):
+    named: dict[str, pa.Array | Sequence[Any]] = {
+        "date": pa.repeat(pa.scalar(day, pa.date32()), len(results))
+    }
+    if _is_usual(results):
+        named["ticker"] = [row.ticker for row in results]
+    else:
         named["ticker"] = [row.get("T") for row in results]
     return _rows(said, GROUPED, named)
 
@@ -97,7 +101,9 @@ def _is_usual(results: Sequence[Any]) -> bool:
     return bool(results) and isinstance(results[0], _Bar)
 
 
-def _rows(said: Body[Any], endpoint: Endpoint, named: Mapping[str, Sequence[Any]]) -> pa.Table:
+def _rows(
+    said: Body[Any], endpoint: Endpoint, named: Mapping[str, pa.Array | Sequence[Any]]
+) -> pa.Table:
     """The rows of a body; times come as milliseconds."""
     results = said.results or []
     if results and said.adjusted is not False:
@@ -106,8 +112,18 @@ def _rows(said: Body[Any], endpoint: Endpoint, named: Mapping[str, Sequence[Any]
             "nothing of this fetch is landed"
         )
     if _is_usual(results):
-        columns = columns_of(results, type(results[0]))
-        times = times_of(columns["t"], endpoint, unit=1_000)
-        return table_of_columns(endpoint, {**columns, **named, "t": times}, times)
+        times = utc_of([row.t for row in results], "ms", endpoint)
+        columns = {
+            "t": times,
+            "o": [row.o for row in results],
+            "h": [row.h for row in results],
+            "l": [row.l for row in results],
+            "c": [row.c for row in results],
+            "v": [row.v for row in results],
+            "vw": [row.vw for row in results],
+            "n": [row.n for row in results],
+            "otc": [row.otc for row in results],
+        }
+        return table_of_columns(endpoint, {**columns, **named}, times)
     times = times_of([row.get("t") for row in results], endpoint, unit=1_000)
     return table_of(endpoint, results, times, {**named, "t": times}, said=("T",))

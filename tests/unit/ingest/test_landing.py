@@ -1,5 +1,6 @@
 import errno
 import fcntl
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from ingest import landing
 from ingest.endpoints import ENDPOINTS
 from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of
+from ingest.payloads import Page, table_of, utc_of
 from tests.unit.ingest.markets import landed_files, landed_rows, leftovers
 from trademl.errors import DataError, SchemaDrift, Unavailable
 
@@ -209,3 +210,30 @@ def test_endpoints_without_symbols_or_windows_land_too(tmp_path):
     landed = land(tmp_path, Fetch(ASSETS, "assets", "h"), [page_of_assets], CLOCK)
     assert pq.ParquetFile(landed.path).read().column("symbol").to_pylist() == ["AAA"]
     assert pq.read_metadata(landed.path).metadata[b"trademl_symbols"] == b""
+
+
+def test_the_same_text_may_come_plain_and_as_a_dictionary(tmp_path):
+    plain, coded = page(bar(), bar("BBB")), page(bar(day=3), bar("BBB", day=3))
+    place = coded.rows.column_names.index("symbol")
+    symbols = coded.rows.column("symbol").dictionary_encode()
+    coded = replace(coded, rows=coded.rows.set_column(place, "symbol", symbols))
+    files = [land(tmp_path, FETCH, pages, CLOCK).path for pages in ([plain, coded], [coded, plain])]
+    for path in files:
+        table = pq.ParquetFile(path).read()
+        assert table.schema.equals(BARS.schema)
+        assert table.column("symbol").to_pylist() == ["AAA", "BBB"] * 2
+
+
+@pytest.mark.parametrize("number", [2**63, 2**70])
+def test_a_number_beyond_its_type_is_drift(number):
+    with pytest.raises(SchemaDrift, match="field n:"):
+        table_of(BARS, [bar() | {"n": number}])
+
+
+def test_a_time_beyond_all_times_is_drift():
+    assert utc_of([1_600_000_000], "s", BARS)[0].as_py() == datetime(
+        2020, 9, 13, 12, 26, 40, tzinfo=UTC
+    )
+    for number in (5 * 10**18, 2**63):
+        with pytest.raises(SchemaDrift, match="a time is none"):
+            utc_of([number], "ms", BARS)
