@@ -60,8 +60,19 @@ class Pool:
         return Pool(kept, self.rows.filter(pa.array(mask, pa.bool_())), self.funnel)
 
 
-def read_pool(connection: duckdb.DuckDBPyConnection, profile: Profile, decision_date: date) -> Pool:
+def read_pool(
+    connection: duckdb.DuckDBPyConnection,
+    profile: Profile,
+    decision_date: date,
+    listed: frozenset[str] | None = None,
+) -> Pool:
     """The candidates of a profile at a date, ordered by symbol.
+
+    Args:
+        connection: A read-only connection on a published version.
+        profile: Whose asset class, exclusions and floors apply.
+        decision_date: The session whose features are looked up.
+        listed: The only symbols that may enter; None for all of the universe.
 
     Raises:
         GateFailed: The features are absent, lack a ranked column, or nobody is eligible.
@@ -77,7 +88,7 @@ def read_pool(connection: duckdb.DuckDBPyConnection, profile: Profile, decision_
             f"{decision_date}: run the data cycle, alpha never computes features"
         )
     _require_columns(rows, profile)
-    mask, funnel = _admit(rows, profile)
+    mask, funnel = _admit(rows, profile, listed)
     admitted = rows.filter(pa.array(mask, pa.bool_()))
     if not admitted.num_rows:
         raise GateFailed(
@@ -100,10 +111,15 @@ def _require_columns(rows: pa.Table, profile: Profile) -> None:
         )
 
 
-def _admit(rows: pa.Table, profile: Profile) -> tuple[list[bool], dict[str, int]]:
+def _admit(
+    rows: pa.Table, profile: Profile, listed: frozenset[str] | None
+) -> tuple[list[bool], dict[str, int]]:
     """Which rows enter the pool, and how many were left after each filter."""
-    n_rows = rows.num_rows
-    listed = [symbol not in set(profile.exclude_symbols) for symbol in rows["symbol"].to_pylist()]
+    n_rows, symbols = rows.num_rows, rows["symbol"].to_pylist()
+    steps = {}
+    if listed is not None:
+        steps["listed"] = [symbol in listed for symbol in symbols]
+    steps["not_excluded"] = [symbol not in set(profile.exclude_symbols) for symbol in symbols]
     eligible = [True] * n_rows
     if profile.data.require_eligible:
         eligible = [flag is True for flag in rows["is_eligible"].to_pylist()]
@@ -111,7 +127,7 @@ def _admit(rows: pa.Table, profile: Profile) -> tuple[list[bool], dict[str, int]
     if profile.data.min_adv_usd > 0.0:
         floor = profile.data.min_adv_usd
         liquid = [value is not None and value >= floor for value in _column(rows, "feat_adv_usd")]
-    steps = {"not_excluded": listed, "eligible": eligible, "liquid": liquid}
+    steps |= {"eligible": eligible, "liquid": liquid}
     mask, funnel = [True] * n_rows, {"universe": n_rows}
     for name, flags in steps.items():
         mask = [before and flag for before, flag in zip(mask, flags, strict=True)]

@@ -1,6 +1,6 @@
 """Turns a finished allocation into the inputs of the report, and the run's INDEX.md."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -260,6 +260,13 @@ def gate_rows(
     )
 
 
+def _candidate_row(run: Run, found: Allocated) -> Iterator[GateRow]:
+    """The list of a run that has one; a candidate that fails it stops the run before this."""
+    if run.candidates:
+        asked = f"all {found.gate.values['candidates']} of the list in the lake, none stale"
+        yield GateRow("Candidates", asked, f"{found.selected.funnel['listed']} listed", "pass")
+
+
 def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
     values, rules = found.gate.values, run.profile.data
     codes = {finding.code for finding in found.gate.findings}
@@ -271,6 +278,7 @@ def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
     largest = values["max_abs_return"]
     return [
         GateRow("Fresh data", asked, got, "warn" if "FOUNDATION_STALE" in codes else "pass"),
+        *_candidate_row(run, found),
         GateRow(
             "Return bounds",
             f"at most {rules.max_abs_return:.0%}, no NaN, at least −100%",

@@ -9,6 +9,7 @@ from optimize.model import PinnedModel, pin_model
 from optimize.profiles import Profile
 from optimize.reporting import ReportExtras
 from optimize.run import FLATTENED_FILE, INPUTS_FILE, OPTIMIZED_FILE, profile_hash
+from optimize.selector import CandidateList
 from trademl import lake
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError
@@ -19,11 +20,16 @@ from trademl.workspace import Workspace, runs_dir
 
 PIPELINE = "alpha.full"
 NO_MODEL = "no model"
+NO_CANDIDATES = "no candidates"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The resolved inputs of a run."""
+    """The resolved inputs of a run.
+
+    Attributes:
+        candidates: Who may be chosen, None for everybody in the version's universe.
+    """
 
     run_id: str
     data_dir: Path
@@ -31,6 +37,7 @@ class Request:
     version: lake.Version
     clock: datetime
     model: PinnedModel | None
+    candidates: CandidateList | None
     skip_analysis: bool
     skip_validation: bool
     extras: ReportExtras
@@ -39,6 +46,11 @@ class Request:
     def model_hash(self) -> str:
         """The pinned model's hash, or a fixed text for none."""
         return self.model.sha256 if self.model else NO_MODEL
+
+    @property
+    def list_hash(self) -> tuple[str, ...]:
+        """The hash of the list of candidates, nothing for none."""
+        return (self.candidates.sha256,) if self.candidates else ()
 
     def fingerprint(self) -> dict[str, str]:
         """What must be equal for two runs to have to give the same weights."""
@@ -49,6 +61,7 @@ class Request:
             "version": self.version.name,
             "clock": iso(self.clock),
             "model_sha256": self.model_hash,
+            "candidates_sha256": self.candidates.sha256 if self.candidates else NO_CANDIDATES,
             "engine_version": ENGINE_VERSION,
         }
 
@@ -105,7 +118,8 @@ def refuse_other_inputs(request: Request) -> None:
     root = runs_dir(request.data_dir) / request.run_id
     if not is_finished(root):
         return
-    before = read_json(root / "config" / INPUTS_FILE)
+    # A run from before there were lists was made without one.
+    before = {"candidates_sha256": NO_CANDIDATES, **read_json(root / "config" / INPUTS_FILE)}
     for key, value in request.fingerprint().items():
         if before.get(key) != value:
             raise ConfigError(

@@ -49,7 +49,8 @@ def ingest(run: Run) -> tuple[Pool, Aggregation]:
     """foundation.ingest: candidates, their returns matrix, and the gate on it."""
     profile = run.profile
     with run.ledger.step("foundation.ingest", {"lookback_days": profile.data.lookback_days}) as out:
-        pool = read_pool(run.connection, profile, run.decision_date)
+        listed = run.candidates.symbols if run.candidates else None
+        pool = read_pool(run.connection, profile, run.decision_date, listed)
         names = {item.security_id: item.symbol for item in pool.candidates}
         if len(set(names.values())) != len(pool.candidates):
             raise GateFailed("CANDIDATES_NOT_UNIQUE: two candidates share a symbol: check symbols")
