@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from optimize.candidates import EXECUTION, require_metadata
 from optimize.htr import STAGE_NAMES
 from optimize.model import read_report
 from optimize.model_bars import model_row
@@ -267,6 +268,13 @@ def _candidate_row(run: Run, found: Allocated) -> Iterator[GateRow]:
         yield GateRow("Candidates", asked, f"{found.selected.funnel['listed']} listed", "pass")
 
 
+def _metadata_row(run: Run, found: Allocated) -> GateRow:
+    least = run.profile.data.min_metadata_ratio
+    worst = min(require_metadata(found.selected.pool.candidates, least).values())
+    asked = f"{', '.join(EXECUTION)} each known of {least:.0%} of the pool"
+    return GateRow("Metadata", asked, f"at least {worst:.1%}", "pass")
+
+
 def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
     values, rules = found.gate.values, run.profile.data
     codes = {finding.code for finding in found.gate.findings}
@@ -298,6 +306,7 @@ def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
             f"{counts['symbols_after']} of {counts['symbols_before']} symbols",
             "pass",
         ),
+        _metadata_row(run, found),
         GateRow("Network", "no connection", "no connection", "pass"),
     ]
 

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import duckdb
 import msgspec
 
+from optimize.candidates import SHOWN
 from optimize.foundation import FEATURES, RETURNS, Finding, FoundationReport
 from optimize.profiles import Profile
 from trademl.errors import ConfigError, DataError, GateFailed
@@ -25,8 +26,6 @@ ASSET_TYPES = {"equity": ("equity", "etf"), "crypto": ("spot",)}
 
 VENUES = {"ARCA": "AMEX", "NYSEARCA": "AMEX", "BATS": "CBOE"}
 """The screener's name of an exchange by the lake's, where they differ."""
-
-SHOWN = 8
 
 _Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]+:[A-Z0-9][A-Z0-9._&-]*$")]
 
