@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
 from ingest.payloads import Page, check_symbols, repeated
+from ingest.spelling import ours
 from ingest.staging import Staged, staged_file
 from trademl.clock import iso
 from trademl.errors import DataError
@@ -143,17 +144,19 @@ def _enveloped(
     pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
 ) -> Iterator[pa.Table]:
     for page in pages:
-        symbols = _symbols(page.rows, fetch.endpoint.symbol)
+        symbols = _symbols(page.rows, fetch.endpoint)
         if fetch.symbols:
             check_symbols(fetch.endpoint, symbols, frozenset(fetch.symbols))
         totals.add(page, symbols)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
-def _symbols(rows: pa.Table, column: str) -> frozenset[str]:
-    if column not in rows.column_names:
+def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:
+    """Whom the rows are of, as the lake writes them; the rows stay as they are."""
+    if endpoint.symbol not in rows.column_names:
         return frozenset()
-    return frozenset(pc.drop_null(rows.column(column).unique()).to_pylist())
+    sent = pc.drop_null(rows.column(endpoint.symbol).unique()).to_pylist()
+    return frozenset(ours(endpoint.vendor, name) for name in sent)
 
 
 def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:
