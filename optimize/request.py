@@ -96,14 +96,20 @@ def refuse_hindsight(request: Request) -> None:
     """No input of a run may know what happened after the run's own time.
 
     Raises:
-        LookaheadError: The version was built after the clock, or the model was trained on a
-            version later than the run's.
+        LookaheadError: The version was built or the candidates were found after the clock, or the
+            model was trained on a version later than the run's.
     """
     built = parse_clock(request.version.as_of)
     if built > request.clock:
         raise LookaheadError(
             f"version {request.version.name} is as of {iso(built)}, after the clock "
             f"{iso(request.clock)}: choose an older version or a later clock"
+        )
+    found = request.candidates.generated_at if request.candidates else None
+    if found and found > request.clock:
+        raise LookaheadError(
+            f"the candidates were found at {iso(found)}, after the clock {iso(request.clock)}: "
+            "name an older list with --candidates, or choose a later clock"
         )
     if request.model and request.model.as_of > built:
         raise LookaheadError(

@@ -6,7 +6,7 @@ knows only up to an earlier session, stops the run by name. Nothing is ever fetc
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,8 +40,13 @@ class Record(msgspec.Struct, frozen=True):
     asset_type: str | None = None
 
 
+class _Meta(msgspec.Struct, frozen=True):
+    generated_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+
+
 class _Document(msgspec.Struct, frozen=True):
     data: list[Record]
+    meta: _Meta = _Meta()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,13 @@ class CandidateList:
         content: The file's bytes.
         sha256: Their hash, which is part of a run's identity.
         keys: ``EXCHANGE:SYMBOL`` of each candidate, without repeats, ascending.
+        generated_at: When it was made, None where it does not say.
     """
 
     content: bytes
     sha256: str
     keys: tuple[str, ...]
+    generated_at: datetime | None = None
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -109,13 +116,14 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
         raise DataError(
             f"{path} is no list of candidates: {error}: run `trademl discover` again"
         ) from error
-    records = found.data if isinstance(found, _Document) else found
+    document = found if isinstance(found, _Document) else _Document(found)
+    records = document.data
     if not records:
         raise DataError(f"{path} has no candidates: run `trademl discover` again")
     _refuse_contradictions(records, path)
     _refuse_misfits(records, profile)
     keys = tuple(sorted({record.symbol for record in records}))
-    return CandidateList(content, sha256_of_bytes(content), keys)
+    return CandidateList(content, sha256_of_bytes(content), keys, document.meta.generated_at)
 
 
 def _refuse_contradictions(records: Sequence[Record], path: Path) -> None:

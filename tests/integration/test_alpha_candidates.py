@@ -12,7 +12,7 @@ from optimize import steps_selection
 from tests.alpha_lake import CLOCK, LAST_SESSION
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
 from trademl.cli.alpha import alpha_command
-from trademl.errors import ConfigError, GateFailed
+from trademl.errors import ConfigError, GateFailed, LookaheadError
 from trademl.files import sha256_of_file
 from trademl.ledger import read
 
@@ -85,6 +85,19 @@ def test_the_run_s_discovery_is_taken_by_itself(data_dir: Path) -> None:
     write_list(validated, NAMES[1:])
     with pytest.raises(ConfigError, match="exists with candidates_sha256"):
         run(data_dir, "R1")
+
+
+def test_a_list_of_later_than_the_run_is_hindsight(data_dir: Path, tmp_path: Path) -> None:
+    listed = write_list(tmp_path / "mine.json", NAMES)
+    content = json.loads(listed.read_text())
+    for hours, is_allowed in ((0, True), (1, False)):
+        content["meta"]["generated_at"] = (CLOCK + timedelta(hours=hours)).isoformat()
+        listed.write_text(json.dumps(content))
+        if is_allowed:
+            assert run(data_dir, f"R{hours}", candidates=listed).weights
+            continue
+        with pytest.raises(LookaheadError, match="candidates were found at 2020-12-31T14:00:00Z"):
+            run(data_dir, f"R{hours}", candidates=listed)
 
 
 def test_one_missing_or_stale_candidate_stops_the_run_before_anything_is_computed(

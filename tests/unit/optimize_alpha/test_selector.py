@@ -1,14 +1,19 @@
 """What counts as a list of candidates, and which list a run takes."""
 
 import json
+from datetime import UTC, datetime
 
 import duckdb
 import pytest
 
+from ingest.discovery.export import write_candidates, write_validated
 from optimize.foundation import FoundationReport
 from optimize.profiles import load_profile
 from optimize.selector import find_candidates, read_candidates, require_in_lake
 from tests.alpha_lake import LAST_SESSION
+from tests.unit.ingest_discovery.rows import LONG as LONG_SCAN
+from tests.unit.ingest_discovery.rows import SHORT as SHORT_SCAN
+from tests.unit.ingest_discovery.rows import candidate
 from trademl.errors import ConfigError, DataError, GateFailed
 
 LONG = load_profile("us_equities_long")
@@ -39,12 +44,29 @@ def test_a_list_may_be_bare_or_under_data_and_names_each_symbol_once(tmp_path, w
     assert found.content == (tmp_path / "c.json").read_bytes()
 
 
+def test_what_discovery_writes_is_such_a_list(tmp_path):
+    """The two packages share nothing but the file."""
+    found = [candidate("NYSE:BRK.B", LONG_SCAN), candidate("AMEX:SPY", LONG_SCAN, type="fund")]
+    meta = {"run_id": "R1", "generated_at": "2020-12-30T13:00:00Z", "funnel": {"matched": 2}}
+    for path in (
+        write_candidates(tmp_path, found, meta),
+        write_validated(tmp_path, found, meta, frozenset({"equity:SPY"})),
+    ):
+        listed = read_candidates(path, LONG)
+        assert listed.keys == ("AMEX:SPY", "NYSE:BRK.B")
+        assert listed.generated_at == datetime(2020, 12, 30, 13, tzinfo=UTC)
+    short = write_candidates(tmp_path, [candidate("NYSE:BRK.B", SHORT_SCAN)], meta)
+    with pytest.raises(GateFailed, match="CANDIDATES_DIRECTION"):
+        read_candidates(short, LONG)
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
         ("not json", "is no list of candidates"),
         ('{"meta": {}}', "missing required field `data`"),
         ("[]", "has no candidates"),
+        ('{"data": [], "meta": {"generated_at": "noon"}}', "Invalid RFC3339"),
         ([{"symbol": "NYSE:AAA"}], "missing required field `direction`"),
         ([record(direction="long")], "Invalid enum value 'long'"),
         ([record("AAA")], "is no list of candidates"),
