@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from ingest.datasets import alphavantage
 from ingest.datasets.common import newest_rows
 from ingest.node_context import Node
+from ingest.spelling import theirs
 from ingest.vendors import alpaca, binance, exchange_calendars, sec_edgar
 
 OVERLAP_DAYS = 7
@@ -84,13 +85,13 @@ def _series(node: Node) -> Sequence[str]:
 
 
 def _companies(node: Node) -> Sequence[str]:
-    """The CIKs of the universe, as far as the SEC lists its names now (it writes BRK-B)."""
+    """The CIKs of the universe, as far as the SEC lists its names now."""
     universe = _universe(node)
     if not universe:
         return ()
     rows = newest_rows(node.data_dir, sec_edgar.TICKERS, "company_tickers", ["ticker", "cik"])
     known = {row["ticker"]: row["cik"] for row in rows}
-    ciks = (known.get(symbol.replace(".", "-")) for symbol in universe)
+    ciks = (known.get(theirs("sec_edgar", symbol)) for symbol in universe)
     return tuple(dict.fromkeys(cik for cik in ciks if cik is not None))
 
 

@@ -14,6 +14,7 @@ from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
+from ingest.spelling import theirs
 from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
 
 
@@ -125,7 +126,8 @@ def _land(
         symbols=ask.symbols,
         must_answer=named.difference(known),
     )
-    pages = source.pages(client, ask.symbols, ask.start, ask.end, job.clock)
+    asked = tuple(theirs(source.endpoint.vendor, symbol) for symbol in ask.symbols)
+    pages = source.pages(client, asked, ask.start, ask.end, job.clock)
     return land(job.data_dir, fetch, pages, job.clock)
 
 

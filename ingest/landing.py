@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
 from ingest.payloads import Page, check_symbols, repeated
+from ingest.spelling import ours
 from ingest.staging import Staged, staged_file
 from trademl.clock import iso
 from trademl.errors import DataError
@@ -143,16 +144,18 @@ def _enveloped(
     for page in pages:
         answered = frozenset[str]()
         if fetch.symbols:
-            answered = _symbols(page.rows, fetch.endpoint.symbol)
+            answered = _symbols(page.rows, fetch.endpoint)
             check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
         totals.add(page, answered)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
-def _symbols(rows: pa.Table, column: str) -> frozenset[str]:
-    if column not in rows.column_names:
+def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:
+    """Whom the rows are of, as the lake writes them; the rows stay as they are."""
+    if endpoint.symbol not in rows.column_names:
         return frozenset()
-    return frozenset(pc.drop_null(rows.column(column).unique()).to_pylist())
+    sent = pc.drop_null(rows.column(endpoint.symbol).unique()).to_pylist()
+    return frozenset(ours(endpoint.vendor, name) for name in sent)
 
 
 def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:

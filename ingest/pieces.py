@@ -1,7 +1,7 @@
 """Landing piece by piece: what is landed stays when the vendor stops in the middle."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from ingest import bookmarks
@@ -12,6 +12,7 @@ from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import begin_of
+from ingest.spelling import theirs
 from trademl.errors import ConfigError, DataError
 
 
@@ -156,17 +157,19 @@ def _holds(found: Envelope, job: Job, last: date) -> bool:
 def _land(
     job: Job, source: PieceSource, client: VendorClient, piece: Piece, known: frozenset[str]
 ) -> Landed:
-    asked = {"start": str(piece.start), "end": str(piece.end), "symbols": ",".join(piece.symbols)}
+    window = {"start": str(piece.start), "end": str(piece.end), "symbols": ",".join(piece.symbols)}
     fetch = Fetch(
         endpoint=source.endpoint,
         dataset=source.dataset,
-        request_hash=request_hash(source.endpoint.vendor, source.endpoint.name, asked),
+        request_hash=request_hash(source.endpoint.vendor, source.endpoint.name, window),
         start=piece.start,
         end=piece.end,
         symbols=piece.symbols,
         must_answer=frozenset(piece.symbols) - known if source.must_answer else frozenset(),
     )
-    return land(job.data_dir, fetch, source.pages(client, piece, job), job.clock)
+    asked = tuple(theirs(source.endpoint.vendor, symbol) for symbol in piece.symbols)
+    pages = source.pages(client, replace(piece, symbols=asked), job)
+    return land(job.data_dir, fetch, pages, job.clock)
 
 
 def _refuse_silence(source: PieceSource, done: Sequence[Landed]) -> None:

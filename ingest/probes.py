@@ -20,6 +20,7 @@ from ingest.landing import Fetch, land
 from ingest.node_context import Node
 from ingest.payloads import Page, table_of
 from ingest.pipeline_runs import finish_run, start_run
+from ingest.spelling import theirs
 from ingest.tasks import Lease, Task, Work
 from trademl import lake
 from trademl.files import sha256_of_bytes
@@ -197,7 +198,7 @@ def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | N
             " from read_parquet($files, hive_partitioning = false)"
             f' where "{columns.symbol}" = $symbol and {columns.day} = $day'
             " order by ingested_at desc, ingest_id desc limit 1",
-            {"files": files, "symbol": symbol, "day": day},
+            {"files": files, "symbol": theirs(vendor, symbol), "day": day},
         ).fetchone()
     return None if row is None or None in row else row
 

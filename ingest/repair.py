@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from ingest.audit import TABLES, Scope, TableAudit, audit
-from ingest.discovery.export import CANDIDATES, VALIDATED, export_folder
 from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance
 from ingest.node_context import Node
 from ingest.node_slots import alone
 from ingest.tasks import Kind
 from trademl.errors import ConfigError, DataError
+from trademl.workspace import CANDIDATES, VALIDATED, export_folder
 
 MOST_FILLS = 15
 DEPTH_DAYS = 725

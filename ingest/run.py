@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ingest import spelling
 from ingest.bodies import keep_body
 from ingest.datasets import DATASETS
 from ingest.http import VendorClient
@@ -60,7 +61,9 @@ def run_ingest(
             raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
     if start and end and start > end:
         raise ConfigError(f"start {start} is after end {end}")
-    named = tuple(dict.fromkeys(symbols)) if symbols is not None else None
+    named = None
+    if symbols is not None:
+        named = tuple(dict.fromkeys(spelling.ours(vendor, symbol) for symbol in symbols))
     keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, keep_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, again)

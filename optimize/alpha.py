@@ -7,7 +7,8 @@ its ledger can be read, and is replaced by the next attempt.
 """
 
 import shutil
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,6 +42,7 @@ from optimize.request import (
     require_same_weights,
 )
 from optimize.run import (
+    CANDIDATES_FILE,
     INPUTS_FILE,
     MANIFEST_FILE,
     REPORT_FILE,
@@ -51,6 +53,7 @@ from optimize.run import (
     profile_hash,
     resolved_manifest,
 )
+from optimize.selector import find_candidates, read_candidates, require_in_lake
 from trademl import lake
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed, TradeMLError
@@ -103,6 +106,7 @@ def run_alpha(
     clock: datetime,
     version: str | None = None,
     model: Path | None = None,
+    candidates: Path | None = None,
     skip_analysis: bool = False,
     skip_validation: bool = False,
     extras: ReportExtras | None = None,
@@ -118,6 +122,9 @@ def run_alpha(
         clock: The run's time; the only time in its artefacts.
         version: A published version; by default the one this run id is locked to, else the newest.
         model: Folder of the trained model.
+        candidates: A list of candidates (semantics A3): nobody else may be chosen, and the lake
+            must have each of them. By default discovery's of this run id, else the one that the
+            run was started with, else everybody in the universe.
         skip_analysis: Leave out the optional maps.
         skip_validation: Leave out the optional comparison with equal weights.
         extras: What the report says beyond what the run knows.
@@ -131,22 +138,30 @@ def run_alpha(
     """
     check_run_id(run_id)
     chosen = profile if isinstance(profile, Profile) else load_profile(profile)
+    with _readable_errors(run_id), threadpool_limits(1), run_lock(data_dir, run_id):
+        listed = find_candidates(data_dir, run_id, candidates)
+        request = Request(
+            run_id=run_id,
+            data_dir=data_dir,
+            profile=chosen,
+            version=locked_version(data_dir, run_id, version),
+            clock=clock,
+            model=pin_for(chosen, model),
+            candidates=read_candidates(listed, chosen) if listed else None,
+            skip_analysis=skip_analysis,
+            skip_validation=skip_validation,
+            extras=extras or ReportExtras(),
+        )
+        refuse_hindsight(request)
+        refuse_other_inputs(request)
+        return _execute(request)
+
+
+@contextmanager
+def _readable_errors(run_id: str) -> Iterator[None]:
+    """What the engine or the disk says, as one line."""
     try:
-        with threadpool_limits(1), run_lock(data_dir, run_id):
-            request = Request(
-                run_id=run_id,
-                data_dir=data_dir,
-                profile=chosen,
-                version=locked_version(data_dir, run_id, version),
-                clock=clock,
-                model=pin_for(chosen, model),
-                skip_analysis=skip_analysis,
-                skip_validation=skip_validation,
-                extras=extras or ReportExtras(),
-            )
-            refuse_hindsight(request)
-            refuse_other_inputs(request)
-            return _execute(request)
+        yield
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise DataError(f"the lake cannot be read: {first}: choose another version") from error
@@ -234,23 +249,28 @@ def _foundation(
     profile, clock = request.profile, request.clock
     with ledger.step("foundation.gate", {"version": request.version.name}) as out:
         gate = validate_foundation(connection, profile, clock)
+        gate = require_in_lake(connection, gate, request.candidates, profile)
         out.metrics |= gate.values
         out.context |= {"findings": [f"{item.level} {item.code}" for item in gate.findings]}
         decision_date = gate.require()
         names = steps_selection.used_tables(table_names(connection), profile.data.calendar)
         hashes = hash_tables(connection, names)
         foundation = foundation_hash(hashes)
-        identity = trace_id(request.run_id, foundation, profile_hash(profile), request.model_hash)
+        inputs = (profile_hash(profile), request.model_hash, *request.list_hash)
+        identity = trace_id(request.run_id, foundation, *inputs)
         writer = ArtifactWriter(workspace, Lineage(identity, foundation))
         model_id = request.model.folder.name if request.model else None
         lock = Lock(request.version.name, iso(clock), model_id)
+        listed = request.candidates.content if request.candidates else None
         snapshot = take_snapshot(
-            connection, request.data_dir, request.run_id, request.version, lock, hashes
+            connection, request.data_dir, request.run_id, request.version, lock, hashes, listed
         )
         model = copy_model(request.model, workspace.config / "model") if request.model else None
         if model:
             out.output_hashes |= writer.recorded(*(model.folder / name for name in MODEL_FILES))
         out.output_hashes |= _write_inputs(request, writer, gate, snapshot, hashes)
+        if listed:
+            out.output_hashes |= writer.content(workspace.data / CANDIDATES_FILE, listed)
     run = Run(
         run_id=request.run_id,
         data_dir=request.data_dir,
@@ -261,6 +281,7 @@ def _foundation(
         ledger=ledger,
         writer=writer,
         model=model,
+        candidates=request.candidates,
         decision_date=decision_date,
     )
     return run, gate

@@ -4,7 +4,7 @@ Features are looked up in ``features_matrix`` and never computed here: what the 
 provide does not exist for the alpha cycle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -16,6 +16,12 @@ from optimize.profiles import MODEL_SCORE, SELECTION_FEATURES, Profile
 from optimize.results import FloatArray
 from trademl.errors import GateFailed
 
+EXECUTION = ("tick_size", "lot_size", "price_precision")
+"""What an order needs: price step, quantity step, and decimals of the price."""
+
+SHOWN = 8
+"""Names that a message lists."""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -24,6 +30,7 @@ class Candidate:
     Attributes:
         atom_id: A display key; nothing is ever parsed out of it.
         features: Raw values at the decision date by short name (``momentum``), null as None.
+        execution: What an order needs, by the names of ``EXECUTION``, unknown as None.
     """
 
     atom_id: str
@@ -35,6 +42,7 @@ class Candidate:
     logic: str
     direction: str
     features: Mapping[str, float | None]
+    execution: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,15 +68,28 @@ class Pool:
         return Pool(kept, self.rows.filter(pa.array(mask, pa.bool_())), self.funnel)
 
 
-def read_pool(connection: duckdb.DuckDBPyConnection, profile: Profile, decision_date: date) -> Pool:
+def read_pool(
+    connection: duckdb.DuckDBPyConnection,
+    profile: Profile,
+    decision_date: date,
+    listed: frozenset[str] | None = None,
+) -> Pool:
     """The candidates of a profile at a date, ordered by symbol.
+
+    Args:
+        connection: A read-only connection on a published version.
+        profile: Whose asset class, exclusions and floors apply.
+        decision_date: The session whose features are looked up.
+        listed: The only symbols that may enter; None for all of the universe.
 
     Raises:
         GateFailed: The features are absent, lack a ranked column, or nobody is eligible.
     """
     rows = connection.execute(
-        "select * from matrices.features_matrix where asset_class = $1 and session_date = $2 "
-        "order by symbol, security_id",
+        f"select features.*, {', '.join(EXECUTION)} from matrices.features_matrix as features "
+        "left join quality.lakehouse_catalog as catalog using (security_id) "
+        "where features.asset_class = $1 and session_date = $2 "
+        "order by features.symbol, security_id",
         [profile.asset_class, decision_date],
     ).to_arrow_table()
     if not rows.num_rows:
@@ -77,7 +98,7 @@ def read_pool(connection: duckdb.DuckDBPyConnection, profile: Profile, decision_
             f"{decision_date}: run the data cycle, alpha never computes features"
         )
     _require_columns(rows, profile)
-    mask, funnel = _admit(rows, profile)
+    mask, funnel = _admit(rows, profile, listed)
     admitted = rows.filter(pa.array(mask, pa.bool_()))
     if not admitted.num_rows:
         raise GateFailed(
@@ -86,6 +107,34 @@ def read_pool(connection: duckdb.DuckDBPyConnection, profile: Profile, decision_
         )
     candidates = tuple(_candidate(record, profile) for record in admitted.to_pylist())
     return Pool(candidates, admitted, funnel)
+
+
+def require_metadata(candidates: Sequence[Candidate], least: float) -> dict[str, float]:
+    """The guardrail of semantics A4: enough candidates have what an order needs, each of it.
+
+    Args:
+        candidates: The pool, at least one.
+        least: Share of them, 0 to 1.
+
+    Returns:
+        The share that each of ``EXECUTION`` is known of, as ``<name>_known``.
+
+    Raises:
+        GateFailed: With the names of those that lack it.
+    """
+    shares = {}
+    for name in EXECUTION:
+        lacking = [item.symbol for item in candidates if item.execution[name] is None]
+        shares[f"{name}_known"] = share = 1.0 - len(lacking) / len(candidates)
+        if share < least:
+            more = f" and {len(lacking) - SHOWN} more" if len(lacking) > SHOWN else ""
+            raise GateFailed(
+                f"METADATA_COVERAGE: {name} is known of {share:.1%} of {len(candidates)} "
+                f"candidates, {least:.0%} are asked; missing: {', '.join(lacking[:SHOWN])}{more}: "
+                "land the venue's filters (for pairs `trademl ingest run --vendor binance "
+                "--dataset crypto_filters`) and build"
+            )
+    return shares
 
 
 def _require_columns(rows: pa.Table, profile: Profile) -> None:
@@ -100,10 +149,15 @@ def _require_columns(rows: pa.Table, profile: Profile) -> None:
         )
 
 
-def _admit(rows: pa.Table, profile: Profile) -> tuple[list[bool], dict[str, int]]:
+def _admit(
+    rows: pa.Table, profile: Profile, listed: frozenset[str] | None
+) -> tuple[list[bool], dict[str, int]]:
     """Which rows enter the pool, and how many were left after each filter."""
-    n_rows = rows.num_rows
-    listed = [symbol not in set(profile.exclude_symbols) for symbol in rows["symbol"].to_pylist()]
+    n_rows, symbols = rows.num_rows, rows["symbol"].to_pylist()
+    steps = {}
+    if listed is not None:
+        steps["listed"] = [symbol in listed for symbol in symbols]
+    steps["not_excluded"] = [symbol not in set(profile.exclude_symbols) for symbol in symbols]
     eligible = [True] * n_rows
     if profile.data.require_eligible:
         eligible = [flag is True for flag in rows["is_eligible"].to_pylist()]
@@ -111,7 +165,7 @@ def _admit(rows: pa.Table, profile: Profile) -> tuple[list[bool], dict[str, int]
     if profile.data.min_adv_usd > 0.0:
         floor = profile.data.min_adv_usd
         liquid = [value is not None and value >= floor for value in _column(rows, "feat_adv_usd")]
-    steps = {"not_excluded": listed, "eligible": eligible, "liquid": liquid}
+    steps |= {"eligible": eligible, "liquid": liquid}
     mask, funnel = [True] * n_rows, {"universe": n_rows}
     for name, flags in steps.items():
         mask = [before and flag for before, flag in zip(mask, flags, strict=True)]
@@ -139,6 +193,7 @@ def _candidate(record: dict[str, object], profile: Profile) -> Candidate:
         logic=logic,
         direction=profile.direction,
         features={name: _number(record.get(f"feat_{name}")) for name in SELECTION_FEATURES},
+        execution={name: _number(record[name]) for name in EXECUTION},
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
+from optimize.candidates import EXECUTION
 from optimize.profiles import Profile
 from optimize.returns import ReturnsMatrix
 from trademl.clock import iso
@@ -22,6 +23,7 @@ RETURNS = "matrices.returns_matrix"
 FEATURES = "matrices.features_matrix"
 CALENDARS = "reference.calendars"
 DELISTINGS = "reference.delistings"
+CATALOG = "quality.lakehouse_catalog"
 
 MIN_SESSION_SHARE = 0.9
 """Of the securities of the session before that the last one must have; a tenth halts on no day."""
@@ -29,6 +31,7 @@ MIN_SESSION_SHARE = 0.9
 REQUIRED_COLUMNS = {
     RETURNS: ("symbol", "timestamp", "security_id", "asset_class", "session_date", "ret"),
     FEATURES: ("symbol", "timestamp", "sector", "security_id", "asset_class", "session_date"),
+    CATALOG: ("security_id", *EXECUTION),
 }
 
 
@@ -107,7 +110,7 @@ def validate_foundation(
 def _shape_findings(connection: duckdb.DuckDBPyConnection, profile: Profile) -> Iterator[Finding]:
     """Missing tables, else missing columns, else a timestamp that is not UTC."""
     columns = _columns(connection)
-    needed = [RETURNS, FEATURES] + ([CALENDARS] if profile.data.calendar else [])
+    needed = [*REQUIRED_COLUMNS] + ([CALENDARS] if profile.data.calendar else [])
     absent = [table for table in needed if table not in columns]
     for table in absent:
         code = f"FOUNDATION_MISSING_{table.split('.')[1].upper()}"

@@ -68,6 +68,7 @@ class DataSection(_Section):
     max_abs_return: Annotated[float, Field(gt=0.0, le=MOST_ABS_RETURN)]
     min_adv_usd: Annotated[float, Field(ge=0.0)]
     require_eligible: bool
+    min_metadata_ratio: Unit
     strict_health: bool
     toxic_reasons: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)]
 

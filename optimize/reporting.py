@@ -1,12 +1,13 @@
 """Turns a finished allocation into the inputs of the report, and the run's INDEX.md."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 import numpy as np
 
+from optimize.candidates import EXECUTION, require_metadata
 from optimize.htr import STAGE_NAMES
 from optimize.model import read_report
 from optimize.model_bars import model_row
@@ -260,6 +261,20 @@ def gate_rows(
     )
 
 
+def _candidate_row(run: Run, found: Allocated) -> Iterator[GateRow]:
+    """The list of a run that has one; a candidate that fails it stops the run before this."""
+    if run.candidates:
+        asked = f"all {found.gate.values['candidates']} of the list in the lake, none stale"
+        yield GateRow("Candidates", asked, f"{found.selected.funnel['listed']} listed", "pass")
+
+
+def _metadata_row(run: Run, found: Allocated) -> GateRow:
+    least = run.profile.data.min_metadata_ratio
+    worst = min(require_metadata(found.selected.pool.candidates, least).values())
+    asked = f"{', '.join(EXECUTION)} each known of {least:.0%} of the pool"
+    return GateRow("Metadata", asked, f"at least {worst:.1%}", "pass")
+
+
 def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
     values, rules = found.gate.values, run.profile.data
     codes = {finding.code for finding in found.gate.findings}
@@ -271,6 +286,7 @@ def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
     largest = values["max_abs_return"]
     return [
         GateRow("Fresh data", asked, got, "warn" if "FOUNDATION_STALE" in codes else "pass"),
+        *_candidate_row(run, found),
         GateRow(
             "Return bounds",
             f"at most {rules.max_abs_return:.0%}, no NaN, at least −100%",
@@ -290,6 +306,7 @@ def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
             f"{counts['symbols_after']} of {counts['symbols_before']} symbols",
             "pass",
         ),
+        _metadata_row(run, found),
         GateRow("Network", "no connection", "no connection", "pass"),
     ]
 

@@ -9,6 +9,7 @@ from optimize.model import PinnedModel, pin_model
 from optimize.profiles import Profile
 from optimize.reporting import ReportExtras
 from optimize.run import FLATTENED_FILE, INPUTS_FILE, OPTIMIZED_FILE, profile_hash
+from optimize.selector import CandidateList
 from trademl import lake
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError
@@ -19,11 +20,16 @@ from trademl.workspace import Workspace, runs_dir
 
 PIPELINE = "alpha.full"
 NO_MODEL = "no model"
+NO_CANDIDATES = "no candidates"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The resolved inputs of a run."""
+    """The resolved inputs of a run.
+
+    Attributes:
+        candidates: Who may be chosen, None for everybody in the version's universe.
+    """
 
     run_id: str
     data_dir: Path
@@ -31,6 +37,7 @@ class Request:
     version: lake.Version
     clock: datetime
     model: PinnedModel | None
+    candidates: CandidateList | None
     skip_analysis: bool
     skip_validation: bool
     extras: ReportExtras
@@ -39,6 +46,11 @@ class Request:
     def model_hash(self) -> str:
         """The pinned model's hash, or a fixed text for none."""
         return self.model.sha256 if self.model else NO_MODEL
+
+    @property
+    def list_hash(self) -> tuple[str, ...]:
+        """The hash of the list of candidates, nothing for none."""
+        return (self.candidates.sha256,) if self.candidates else ()
 
     def fingerprint(self) -> dict[str, str]:
         """What must be equal for two runs to have to give the same weights."""
@@ -49,6 +61,7 @@ class Request:
             "version": self.version.name,
             "clock": iso(self.clock),
             "model_sha256": self.model_hash,
+            "candidates_sha256": self.candidates.sha256 if self.candidates else NO_CANDIDATES,
             "engine_version": ENGINE_VERSION,
         }
 
@@ -83,14 +96,20 @@ def refuse_hindsight(request: Request) -> None:
     """No input of a run may know what happened after the run's own time.
 
     Raises:
-        LookaheadError: The version was built after the clock, or the model was trained on a
-            version later than the run's.
+        LookaheadError: The version was built or the candidates were found after the clock, or the
+            model was trained on a version later than the run's.
     """
     built = parse_clock(request.version.as_of)
     if built > request.clock:
         raise LookaheadError(
             f"version {request.version.name} is as of {iso(built)}, after the clock "
             f"{iso(request.clock)}: choose an older version or a later clock"
+        )
+    found = request.candidates.generated_at if request.candidates else None
+    if found and found > request.clock:
+        raise LookaheadError(
+            f"the candidates were found at {iso(found)}, after the clock {iso(request.clock)}: "
+            "name an older list with --candidates, or choose a later clock"
         )
     if request.model and request.model.as_of > built:
         raise LookaheadError(
@@ -105,7 +124,8 @@ def refuse_other_inputs(request: Request) -> None:
     root = runs_dir(request.data_dir) / request.run_id
     if not is_finished(root):
         return
-    before = read_json(root / "config" / INPUTS_FILE)
+    # A run from before there were lists was made without one.
+    before = {"candidates_sha256": NO_CANDIDATES, **read_json(root / "config" / INPUTS_FILE)}
     for key, value in request.fingerprint().items():
         if before.get(key) != value:
             raise ConfigError(

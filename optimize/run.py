@@ -21,6 +21,7 @@ from optimize.portfolio import Portfolio
 from optimize.preopt import PreOpt
 from optimize.profiles import Profile
 from optimize.returns import Aggregation, ReturnsMatrix
+from optimize.selector import CandidateList
 from trademl.files import sha256_of_bytes
 from trademl.lake import PROJECT_ROOT, Version
 from trademl.ledger import Ledger
@@ -34,6 +35,7 @@ SIGN_TEST_PRE_FILE = "directional_sign_test_pre_opt.json"
 SIGN_TEST_POST_FILE = "directional_sign_test.json"
 MANIFEST_FILE = "resolved_manifest.json"
 INPUTS_FILE = "inputs.json"
+CANDIDATES_FILE = "candidates.json"
 REPORT_FILE = "report.html"
 
 _NUMERIC_PACKAGES = ("numpy", "scipy", "duckdb", "pyarrow", "lightgbm", "cvxpy", "clarabel")
@@ -46,6 +48,7 @@ class Run:
     Attributes:
         version: The published version that the run is locked to.
         model: The pinned model, None for a sleeve without one.
+        candidates: Who may be chosen, None for everybody in the version's universe.
     """
 
     run_id: str
@@ -57,6 +60,7 @@ class Run:
     ledger: Ledger
     writer: ArtifactWriter
     model: PinnedModel | None
+    candidates: CandidateList | None
     decision_date: date
 
     @property

@@ -75,6 +75,7 @@ def candidate_record(candidate: Candidate) -> dict[str, Any]:
         "logic": candidate.logic,
         "direction": candidate.direction,
         "timescale": "1d",
+        **candidate.execution,
         "features": dict(candidate.features),
     }
 

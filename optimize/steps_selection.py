@@ -5,9 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from optimize.candidates import Pool, read_pool
+from optimize.candidates import EXECUTION, Pool, read_pool, require_metadata
 from optimize.clustering import ClusterResult
-from optimize.foundation import CALENDARS, FEATURES, RETURNS, FoundationReport, check_matrix
+from optimize.foundation import (
+    CALENDARS,
+    CATALOG,
+    FEATURES,
+    RETURNS,
+    FoundationReport,
+    check_matrix,
+)
 from optimize.htr import HtrResult
 from optimize.inference import Inference, infer
 from optimize.model import score
@@ -41,7 +48,7 @@ QUARANTINE = "quality.quarantine_bars"
 
 def used_tables(run_tables: set[str], calendar: str | None) -> list[str]:
     """The lake tables that decide what a run computes, of those that exist."""
-    tables = [RETURNS, FEATURES, *([CALENDARS] if calendar else [])]
+    tables = [RETURNS, FEATURES, CATALOG, *([CALENDARS] if calendar else [])]
     return [*tables, *([QUARANTINE] if QUARANTINE in run_tables else [])]
 
 
@@ -49,7 +56,8 @@ def ingest(run: Run) -> tuple[Pool, Aggregation]:
     """foundation.ingest: candidates, their returns matrix, and the gate on it."""
     profile = run.profile
     with run.ledger.step("foundation.ingest", {"lookback_days": profile.data.lookback_days}) as out:
-        pool = read_pool(run.connection, profile, run.decision_date)
+        listed = run.candidates.symbols if run.candidates else None
+        pool = read_pool(run.connection, profile, run.decision_date, listed)
         names = {item.security_id: item.symbol for item in pool.candidates}
         if len(set(names.values())) != len(pool.candidates):
             raise GateFailed("CANDIDATES_NOT_UNIQUE: two candidates share a symbol: check symbols")
@@ -74,9 +82,10 @@ def ingest(run: Run) -> tuple[Pool, Aggregation]:
             {"data": records, "dropped": aggregation.dropped, "funnel": pool.funnel},
         )
         out.metrics |= {**aggregation.counts, "dropped": len(aggregation.dropped)}
-    kept = set(aggregation.matrix.names)
-    survivors = {item.atom_id for item in pool.candidates if item.symbol in kept}
-    return pool.keep(survivors), aggregation
+        kept = set(aggregation.matrix.names)
+        left = pool.keep({item.atom_id for item in pool.candidates if item.symbol in kept})
+        out.metrics |= require_metadata(left.candidates, profile.data.min_metadata_ratio)
+    return left, aggregation
 
 
 def lookup_features(run: Run, pool: Pool) -> None:
@@ -89,7 +98,7 @@ def lookup_features(run: Run, pool: Pool) -> None:
 
 
 def _meta(record: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("security_id", "market", "asset_class", "sector", "logic", "direction")
+    keys = ("security_id", "market", "asset_class", "sector", "logic", "direction", *EXECUTION)
     return {key: record[key] for key in keys}
 
 

@@ -8,7 +8,7 @@ probabilities would silently pass or refuse everybody.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from optimize.candidates import Candidate
+from optimize.candidates import EXECUTION, Candidate
 from optimize.profiles import HardThresholds, SoftThresholds
 
 
@@ -51,13 +51,16 @@ def hard_vetoes(
         limits: The profile's hard thresholds.
         toxic: Securities that the data cycle marked as toxic.
         is_metadata_known: Whether the market lists its securities at all; where it does, one
-            that is not listed cannot be traded.
+            that is not listed cannot be traded. Nor can one without tick, lot or precision.
     """
     found = []
     if candidate.security_id in toxic:
         found.append(Veto("toxic", True, None, "no quarantined toxic bar in the window"))
+    absent = [name for name in EXECUTION if candidate.execution[name] is None]
     if is_metadata_known and not candidate.exchange:
-        found.append(Veto("missing_metadata", True, None, "an exchange"))
+        absent.append("exchange")
+    if absent:
+        found.append(Veto("missing_metadata", True, None, f"a known {' and '.join(absent)}"))
     found.extend(_beyond(candidate, _hard_bounds(limits), is_hard=True))
     return tuple(found)
 

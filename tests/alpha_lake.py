@@ -116,6 +116,7 @@ def make_lake(
             "reason": pa.array(["TOXIC_RETURN"]),
         }
     )
+    built.tables["quality.lakehouse_catalog"] = _catalog_table(equities, coins)
     built.tables["quality.coverage"] = _coverage_table()
     built.tables["quality.survivorship"] = pa.table(
         {
@@ -229,6 +230,20 @@ def _calendar_table(sessions: list[date]) -> pa.Table:
                 pa.timestamp("us", "UTC"),
             ),
             "is_early_close": [False] * len(sessions),
+        }
+    )
+
+
+def _catalog_table(equities: list[str], coins: list[str]) -> pa.Table:
+    names = [*equities, *coins]
+    return pa.table(
+        {
+            "security_id": [f"id-{name}" for name in names],
+            "symbol": names,
+            "asset_class": ["equity"] * len(equities) + ["crypto"] * len(coins),
+            "tick_size": [0.01] * len(names),
+            "lot_size": [1.0] * len(equities) + [0.001] * len(coins),
+            "price_precision": pa.array([2] * len(names), pa.int64()),
         }
     )
 

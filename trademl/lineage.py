@@ -59,9 +59,9 @@ def foundation_hash(table_hashes: Mapping[str, str]) -> str:
     return combine(*(f"{name}={table_hashes[name]}" for name in sorted(table_hashes)))
 
 
-def trace_id(run_id: str, foundation: str, profile_hash: str, model_hash: str) -> str:
+def trace_id(run_id: str, foundation: str, *inputs: str) -> str:
     """The run's identity, 32 hexadecimal digits that depend on nothing but its inputs."""
-    return combine(run_id, foundation, profile_hash, model_hash)[:32]
+    return combine(run_id, foundation, *inputs)[:32]
 
 
 def combine(*parts: str) -> str:

@@ -20,10 +20,11 @@ import duckdb
 
 from trademl import lake
 from trademl.errors import DataError
-from trademl.files import replace_durably, sha256_of_file, write_atomic
+from trademl.files import replace_durably, sha256_of_bytes, sha256_of_file, write_atomic
 
 SNAPSHOT_FILE = "snapshot.json"
 HEAD_FILE = "ledger_head.json"
+CANDIDATES_COPY = "candidates.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ def take_snapshot(
     version: lake.Version,
     lock: Lock,
     table_hashes: dict[str, str],
+    candidates: bytes | None = None,
 ) -> dict[str, Any]:
     """Links the version's catalog and the data files of the hashed tables; returns the record.
 
@@ -76,6 +78,7 @@ def take_snapshot(
         version: What to link.
         lock: What the run id stays with from now on.
         table_hashes: Content hash by table; these tables' files are linked.
+        candidates: The run's list of candidates, None where it has none; a copy is kept.
     """
     files = data_files(connection, data_dir, list(table_hashes))
     final = snapshot_dir(data_dir, run_id)
@@ -94,9 +97,12 @@ def take_snapshot(
         "as_of": version.as_of,
         **asdict(lock),
         "catalog_sha256": sha256_of_file(version.catalog),
+        "candidates_sha256": None if candidates is None else sha256_of_bytes(candidates),
         "tables": table_hashes,
         "files": files,
     }
+    if candidates is not None:
+        write_atomic(working / CANDIDATES_COPY, candidates)
     write_atomic(working / SNAPSHOT_FILE, json.dumps(record, sort_keys=True, indent=1) + "\n")
     if final.exists():
         # A repeat that fails keeps the finished run, whose head this is.

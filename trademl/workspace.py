@@ -20,6 +20,9 @@ from trademl.files import replace_durably
 RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
 SUBFOLDERS = ("config", "data", "reports", "plots")
 
+CANDIDATES, VALIDATED = "candidates.json", "candidates_validated.json"
+"""What discovery leaves for a run id: all it found, and those that selection may read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
@@ -70,6 +73,15 @@ def check_run_id(run_id: str) -> str:
             f"run id {run_id!r} is not allowed: use only letters, digits, '_' and '-'"
         )
     return run_id
+
+
+def export_folder(data_dir: Path, run_id: str) -> Path:
+    """The folder of a run's candidates, which the data cycle writes and the alpha cycle reads.
+
+    Raises:
+        ConfigError: The run id is not safe as a folder name.
+    """
+    return data_dir / "export" / check_run_id(run_id)
 
 
 def runs_dir(data_dir: Path) -> Path:

@@ -21,6 +21,7 @@ from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.pieces import Piece, PieceSource, Plan, named_symbols, stale_symbols
 from ingest.plan import begin_of
+from ingest.spelling import ours
 from ingest.vendors import alphavantage, exchange_calendars
 from trademl.errors import ConfigError
 
@@ -51,7 +52,7 @@ def _last_session(job: Job) -> date:
 
 def _listed(data_dir: Path) -> list[str]:
     rows = newest_rows(data_dir, alphavantage.LISTED["active"], "universe_pit", ["symbol"])
-    return [row["symbol"] for row in rows]
+    return [ours("alphavantage", row["symbol"]) for row in rows]
 
 
 def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:

@@ -13,6 +13,7 @@ from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.pieces import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
 from ingest.references import ReferenceSource
+from ingest.spelling import theirs
 from ingest.vendors import sec_edgar, sec_form25
 from trademl.errors import ConfigError
 
@@ -42,8 +43,8 @@ def _www(job: Job) -> VendorClient:
 
 def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
     """CIKs as they are, present tickers through the newest landed list."""
-    names = named_symbols(job, dataset)
-    tickers = {name.upper() for name in names if not sec_edgar.is_cik(name)}
+    names = [theirs("sec_edgar", name.upper()) for name in named_symbols(job, dataset)]
+    tickers = {name for name in names if not sec_edgar.is_cik(name)}
     known: dict[str, str] = {}
     if tickers:
         rows = newest_rows(job.data_dir, sec_edgar.TICKERS, "company_tickers", ["ticker", "cik"])
@@ -51,11 +52,10 @@ def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
     absent = sorted(tickers - known.keys())
     if absent:
         raise ConfigError(
-            f"sec_edgar lists no {', '.join(absent)} now (class shares are written BRK-B); give "
-            "the CIK of a company that is gone"
+            f"sec_edgar lists no {', '.join(absent)} now; give the CIK of a company that is gone"
         )
     return tuple(
-        sec_edgar.cik_of(name) if sec_edgar.is_cik(name) else known[name.upper()] for name in names
+        sec_edgar.cik_of(name) if sec_edgar.is_cik(name) else known[name] for name in names
     )
 
 

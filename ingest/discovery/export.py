@@ -8,9 +8,7 @@ import msgspec
 
 from ingest.discovery.candidates import Candidate
 from trademl.files import write_atomic
-from trademl.workspace import check_run_id
-
-CANDIDATES, VALIDATED = "candidates.json", "candidates_validated.json"
+from trademl.workspace import CANDIDATES, VALIDATED
 
 _CANONICAL = frozenset({"sector", "industry", "crypto_total_rank", "24h_vol|5"})
 _READY = {
@@ -29,15 +27,6 @@ _READY = {
     "Perf.6M": "Perf.6M",
 }
 """Fields of a selection-ready record by the vendor's column."""
-
-
-def export_folder(data_dir: Path, run_id: str) -> Path:
-    """The folder of a run's candidates.
-
-    Raises:
-        ConfigError: The run id is not safe as a folder name.
-    """
-    return data_dir / "export" / check_run_id(run_id)
 
 
 def write_candidates(folder: Path, found: Sequence[Candidate], meta: dict[str, Any]) -> Path:

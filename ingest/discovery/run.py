@@ -10,7 +10,7 @@ import msgspec
 
 from ingest.discovery import instruments
 from ingest.discovery.candidates import Candidate, Rejection, described
-from ingest.discovery.export import export_folder, write_candidates, write_validated
+from ingest.discovery.export import write_candidates, write_validated
 from ingest.discovery.pool import consolidate, deduplicate
 from ingest.discovery.presets import Scanner
 from ingest.discovery.rules import Rules, read_rules
@@ -21,6 +21,7 @@ from trademl import __version__
 from trademl.clock import iso
 from trademl.errors import DataError
 from trademl.settings import Settings
+from trademl.workspace import export_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 from ingest.replay.book import NEW_YORK, day_number, day_of
 from ingest.replay.market_files import day_or_none, market_rows, new_york_day
 from ingest.replay.wire import Query, Refusal, Reply, Request, Terms, json_reply
+from ingest.spelling import ours, theirs
 
 CALLS_A_DAY = 25
 COMPACT_ROWS = 100
@@ -109,7 +110,7 @@ class AlphaVantageWire:
         if size == "full" and self._terms.is_free:
             return json_reply({"Information": _FULL})
         bars = self._book.equities
-        low, high = bars.rows(symbol, 0, day_number(self._today))
+        low, high = bars.rows(ours(self.name, symbol), 0, day_number(self._today))
         if low == high:
             return json_reply({"Error Message": _INVALID.format("TIME_SERIES_DAILY")})
         first = low if size == "full" else max(low, high - COMPACT_ROWS)
@@ -177,7 +178,7 @@ class AlphaVantageWire:
         data = [
             {"effective_date": row["ex_date"].isoformat(), "split_factor": _price(row["ratio"])}
             for row in self._book.splits
-            if row["symbol"] == query.get("symbol")
+            if row["symbol"] == ours(self.name, query.get("symbol", ""))
         ]
         return _of_symbol(query, data, fault)
 
@@ -191,17 +192,17 @@ class AlphaVantageWire:
                 "amount": _text(row["cash"]),
             }
             for row in self._book.dividends
-            if row["symbol"] == query.get("symbol")
+            if row["symbol"] == ours(self.name, query.get("symbol", ""))
         ]
         return _of_symbol(query, data, fault)
 
     def _earnings(self, query: Query, _fault: str | None) -> Reply:
         """Days of announcement; the market knows no figures."""
-        symbol = query.get("symbol")
+        symbol = query.get("symbol", "")
         days = [
             row["earnings_date"]
             for row in market_rows(self._terms.market, "earnings_dates")
-            if row["symbol"] == symbol and row["earnings_date"] < self._today
+            if row["symbol"] == ours(self.name, symbol) and row["earnings_date"] < self._today
         ]
         if not days:
             return json_reply({})
@@ -224,7 +225,7 @@ class AlphaVantageWire:
             return json_reply({"Information": _PREMIUM})
         symbol, day = query.get("symbol", ""), day_or_none(query.get("date")) or self._today
         published = datetime.combine(day, _CHAINS_READY, NEW_YORK) <= self._book.clock
-        quotes = self._chains.get((symbol, day), []) if published else []
+        quotes = self._chains.get((ours(self.name, symbol), day), []) if published else []
         data = [_contract(row, day) for row in quotes]
         if fault == "wrong_symbol":
             data = [{**row, "symbol": f"{symbol}X"} for row in data]
@@ -255,7 +256,7 @@ def _of_symbol(query: Query, data: list[dict[str, str]], fault: str | None) -> R
 def _listed_line(row: Mapping[str, Any], gone: date | None, state: str) -> tuple[str, ...]:
     is_fund = str(row.get("asset_type") or "").lower() == "etf"
     return (
-        row["symbol"],
+        theirs("alphavantage", row["symbol"]),
         row.get("name") or "",
         row.get("exchange") or "",
         "ETF" if is_fund else "Stock",
@@ -273,7 +274,7 @@ def _contract(row: Mapping[str, Any], day: date) -> dict[str, str]:
     greeks = ("implied_volatility", "delta", "gamma", "theta", "vega", "rho")
     return {
         "contractID": code,
-        "symbol": row["underlier"],
+        "symbol": theirs("alphavantage", row["underlier"]),
         "expiration": row["expiry"].isoformat(),
         "strike": _price(strike, 2),
         "type": "call" if side == "C" else "put",

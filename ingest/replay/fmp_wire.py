@@ -11,6 +11,7 @@ from ingest.replay.book import day_number, day_of
 from ingest.replay.fmp_statements import received, statements
 from ingest.replay.market_files import day_or_none, market_rows, new_york_day
 from ingest.replay.wire import IssuedPages, Query, Refusal, Reply, Request, Terms, json_reply
+from ingest.spelling import ours, theirs
 
 CALLS_A_DAY = 250
 PRICES_CAP = 5_000
@@ -100,7 +101,7 @@ class FmpWire:
         self._refuse_beyond_plan(query)
         if fault == "duplicate_page" and (earlier := self._issued.find(path)) is not None:
             return earlier
-        rows = self._answers[path](query)
+        rows = [_spelled(row) for row in self._answers[path](query)]
         if fault == "shuffle":
             rows.reverse()
         if fault == "wrong_symbol":
@@ -251,7 +252,13 @@ def _ratio_after(splits: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) ->
 def _symbol(query: Query) -> str:
     if not query.get("symbol"):
         raise _text_refusal(400, "Query Error: Invalid or missing query parameter - symbol")
-    return query["symbol"]
+    asked = query["symbol"]
+    return "" if theirs("fmp", asked) != asked else ours("fmp", asked)  # BRK.B is unknown
+
+
+def _spelled(row: dict[str, Any]) -> dict[str, Any]:
+    symbol = theirs("fmp", row["symbol"])
+    return row if symbol == row["symbol"] else {**row, "symbol": symbol}
 
 
 def _text_refusal(status: int, text: str) -> Refusal:

@@ -68,6 +68,12 @@ POINT_IN_TIME = (
     Table("reference.corp_actions", "security_id, event_type, ex_date", "known_at <= $t"),
     Table("reference.delistings", "security_id", "known_at <= $t"),
     Table(
+        "reference.symbol_metadata",
+        "asset_class, symbol, valid_from_at",
+        "valid_from_at <= $t",
+        "* replace (case when valid_to_at <= $t then valid_to_at end as valid_to_at)",
+    ),
+    Table(
         "quality.partition_status",
         "table_name, symbol, dt",
         """exists (
@@ -174,11 +180,21 @@ def write_market(folder: Path, **tables: pa.Table) -> Path:
 
 
 def land_night(
-    market: Path, data_dir: Path, clock: datetime, *, without: Sequence[str] = ()
+    market: Path,
+    data_dir: Path,
+    clock: datetime,
+    *,
+    without: Sequence[str] = (),
+    only: Sequence[str] = (),
 ) -> None:
-    """Lands what the replayed vendors know at a clock, all datasets, but not the symbols named."""
+    """Lands what the replayed vendors know at a clock, but not the symbols named.
+
+    All datasets, or only those that are named.
+    """
     with replayed_vendors(market, clock, "") as (url, settings):
         for vendor, dataset in datasets_of(market):
+            if only and dataset not in only:
+                continue
             symbols = symbols_of(market, dataset)
             if without and dataset in ("equities_bars_1d", "crypto_bars_1d"):
                 symbols = _all_symbols(market, dataset, clock, without)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from optimize.alpha import is_finished
+from optimize.candidates import EXECUTION
 from optimize.profiles import Profile, load_profile
 from tests.alpha_lake import CLOCK, LAST_SESSION, AlphaLake
 from tests.integration.alpha_support import load, publish, run, small_lake
@@ -15,6 +16,7 @@ from trademl.errors import GateFailed
 from trademl.ledger import read, verify
 
 RETURNS, FEATURES = "matrices.returns_matrix", "matrices.features_matrix"
+CATALOG = "quality.lakehouse_catalog"
 Change = Callable[[AlphaLake], None]
 
 
@@ -117,6 +119,8 @@ CASES: dict[str, tuple[Change, str]] = {
     ),
     "features without symbol": (without_column(FEATURES, "symbol"), "has no column 'symbol'"),
     "features without sector": (without_column(FEATURES, "sector"), "has no column 'sector'"),
+    "no catalog": (without_table(CATALOG), "FOUNDATION_MISSING_LAKEHOUSE_CATALOG"),
+    "catalog without ticks": (without_column(CATALOG, "tick_size"), "has no column 'tick_size'"),
     "nan": (set_return(float("nan")), "FOUNDATION_NAN"),
     "infinite": (set_return(float("inf")), "FOUNDATION_NAN"),
     "toxic": (set_return(6.0), "FOUNDATION_TOXIC"),
@@ -247,6 +251,30 @@ def test_a_missing_ranked_feature_is_named(tmp_path: Path) -> None:
     publish(tmp_path, built)
     with pytest.raises(GateFailed, match=r"FOUNDATION_FEATURES_ABSENT.*feat_efficiency"):
         run(tmp_path, "R1")
+
+
+@pytest.mark.parametrize("name", EXECUTION)
+def test_too_few_that_can_be_ordered_stop_the_run_and_one_is_barred(
+    tmp_path: Path, name: str
+) -> None:
+    """Row 26, before selection: 23 of 24 are 95.8 %, 22 of 24 are 91.7 %."""
+    built = small_lake()
+    built.edit(CATALOG, name, {built.rows(CATALOG, symbol="EQ04")[0]: None})
+    publish(tmp_path, built)
+    result = run(tmp_path, "R1")
+    gate = next(gate for gate in result.gates if gate.name == "Metadata")
+    assert (gate.status, gate.got) == ("pass", "at least 95.8%")
+    vetoes = load(result.root, "data/selection_audit.json")["vetoes"]["EQ04_trend_LONG"]
+    assert [veto["name"] for veto in vetoes if veto["hard"]] == ["missing_metadata"]
+    meta = load(result.root, "data/portfolio_meta.json")["symbols"]
+    assert meta["EQ04"][name] is None
+    assert meta["EQ06"][name] is not None
+
+    built.edit(CATALOG, name, {built.rows(CATALOG, symbol="EQ06")[0]: None})
+    built.publish(tmp_path)
+    said = f"METADATA_COVERAGE: {name} is known of 91.7% of 24 candidates, 95% .* EQ04, EQ06:"
+    with pytest.raises(GateFailed, match=said):
+        run(tmp_path, "R2")
 
 
 def test_nobody_eligible_is_an_error_with_the_funnel(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """The law of the lake: what a build says about t is what a build at t said, bit for bit.
 
-Row 24, decisions 1 and 2. Everything is landed once, so that every row is a first publication: a
-later version of a row is known only from its landing on and is looked at in test_lake_increment.
+Row 24, decisions 1 and 2. Bars and events are landed once, so that every row is a first publication:
+a later version of a row is known only from its landing on and is looked at in test_lake_increment.
+What a symbol's vendor says of it is known from its landing on, so it is landed on earlier days too.
 """
 
 import shutil
@@ -32,10 +33,24 @@ MOMENTS = {
 }
 
 
+METADATA_NIGHTS = (
+    datetime(2021, 8, 2, 13, tzinfo=UTC),
+    datetime(2021, 10, 1, 13, tzinfo=UTC),
+    datetime(2021, 12, 10, 13, tzinfo=UTC),
+)
+"""Two before every t, between which a company goes; one between two of them."""
+
+
+def land_all(market, data):
+    for night in METADATA_NIGHTS:
+        land_night(market, data, night, only=("assets", "crypto_filters"))
+    land_night(market, data, market_clock(market))
+
+
 @pytest.fixture(scope="session")
 def landed(market, tmp_path_factory):
     data = tmp_path_factory.mktemp("truncation") / "data"
-    land_night(market, data, market_clock(market))
+    land_all(market, data)
     return data
 
 
@@ -49,6 +64,22 @@ def test_a_build_as_of_t_equals_the_full_build_cut_at_t(full, t, tmp_path):
     earlier = build_models(share_raw(full, tmp_path / "data"), t)
     with open_live(full) as everything, open_live(earlier) as known:
         assert_same(everything, known, POINT_IN_TIME, t)
+        later = "greatest(valid_from_at, valid_to_at) > $t"
+        query = f"select count(*) from reference.symbol_metadata where {later}"
+        assert known.execute(query, {"t": t}).fetchone() == (0,)
+
+
+def test_periods_of_symbol_metadata_end_before_and_after_t(full):
+    """Else its comparison would prove little (ADR 9)."""
+    with open_live(full) as everything:
+        for t in MOMENTS.values():
+            closed, open_then = everything.execute(
+                "select count(*) filter (valid_to_at <= $t), count(*) filter (valid_to_at > $t) "
+                "from reference.symbol_metadata where valid_from_at <= $t",
+                {"t": t},
+            ).fetchone()
+            assert closed > 0, t
+            assert open_then > 0, t
 
 
 def test_the_future_does_not_reach_back(full, market, tmp_path):
@@ -56,7 +87,7 @@ def test_the_future_does_not_reach_back(full, market, tmp_path):
     t = datetime(2021, 10, 19, 13, tzinfo=UTC)
     other = perturbed(market, tmp_path / "market", t)
     data = tmp_path / "data"
-    land_night(other, data, market_clock(other))
+    land_all(other, data)
     build_models(data, market_clock(other))
     with open_live(full) as true, open_live(data) as changed:
         assert_same(true, changed, POINT_IN_TIME, t)

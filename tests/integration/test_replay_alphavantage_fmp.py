@@ -6,10 +6,13 @@ from types import SimpleNamespace
 import pytest
 import stamina
 
-from ingest import pace
+from ingest import bookmarks, pace
+from ingest.endpoints import ENDPOINTS
 from ingest.http import Exhausted, VendorClient
+from ingest.probes import compare
 from ingest.replay import alphavantage_wire, fmp_wire
 from ingest.replay.server import ReplayServer
+from ingest.tasks import Task
 from ingest.vendors import alphavantage, fmp
 from tests.integration.vendor_support import KEY, KEYS, listing_rows, run, wide_market
 from tests.unit.ingest.markets import (
@@ -32,6 +35,7 @@ from trademl.errors import (
     SchemaDrift,
     Unavailable,
 )
+from trademl.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
 
@@ -61,8 +65,17 @@ def market(tmp_path):
 
 
 def served(*symbols):
+    """The market's bars, a share class as these vendors write it."""
     return sorted(
-        (r["symbol"], r["date"], r["open"], r["high"], r["low"], r["close"], float(r["volume"]))
+        (
+            r["symbol"].replace(".", "-"),
+            r["date"],
+            r["open"],
+            r["high"],
+            r["low"],
+            r["close"],
+            float(r["volume"]),
+        )
         for r in equity_rows()
         if r["symbol"] in symbols
     )
@@ -77,6 +90,42 @@ def test_bars_land_as_the_market_has_them_and_once(market, data, vendor, endpoin
         run(server, data, vendor, "equities_bars_1d", **WINDOW)
         assert run(server, data, vendor, "equities_bars_1d", **WINDOW).calls == 0
     assert landed_rows(data, endpoint, query) == served("AAA", "BRK.B")
+
+
+@pytest.mark.parametrize(("vendor", "endpoint"), [("alphavantage", AV_BARS), ("fmp", FMP_BARS)])
+def test_a_share_class_is_one_company_however_it_is_written(market, data, vendor, endpoint):
+    """Asked as the vendor writes it, landed as it said, remembered as the lake writes it."""
+    with ReplayServer(market, MORNING_AFTER) as server:
+        for name in ("BRK.B", "BRK-B"):
+            run(server, data, vendor, "equities_bars_1d", start=LAST, symbols=[name])
+        assert server.requests == 1
+        run(server, data, vendor, "corp_actions_dividends", symbols=["BRK.B"])
+    assert landed_rows(data, endpoint, "select symbol from landed") == [("BRK-B",)]
+    assert [found.symbols for found in bookmarks.landed(data, ENDPOINTS[endpoint])] == [{"BRK.B"}]
+    paid = landed_rows(data, f"{vendor}/dividends", "select symbol from landed")
+    assert paid == [("BRK-B",)]
+
+
+def test_the_listing_of_a_vendor_names_symbols_of_ours(market, data):
+    with ReplayServer(market, MORNING_AFTER) as server:
+        run(server, data, "alphavantage", "universe_pit")
+        run(server, data, "alphavantage", "equities_bars_1d", start=LAST)
+        again = run(server, data, "alphavantage", "equities_bars_1d", start=LAST, symbols=["BRK.B"])
+    assert again.calls == 0
+    names = landed_rows(data, "alphavantage/listing_status_active", "select symbol from landed")
+    assert ("BRK-B",) in names
+
+
+def test_a_probe_finds_a_share_class_at_a_vendor_that_writes_it_otherwise(market, data):
+    node = SimpleNamespace(data_dir=data)
+    task = Task(1, "equities_bars_1d", "BRK.B", LAST, LAST, "QC_PROBE", 2, 0)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        run(server, data, "fmp", "equities_bars_1d", start=LAST, symbols=["BRK.B"])
+        keys = Settings(alpaca_key_id="id", alpaca_secret_key="hush", _env_file=None)
+        run(
+            server, data, "alpaca", "equities_bars_1d", start=LAST, symbols=["BRK.B"], settings=keys
+        )
+    assert compare(node, task, "fmp").word == "OK"
 
 
 @pytest.mark.parametrize(("vendor", "endpoint"), [("alphavantage", AV_BARS), ("fmp", FMP_BARS)])
@@ -168,11 +217,12 @@ def test_the_list_of_a_day_is_that_of_the_day(market, data):
         for day in (date(2020, 3, 2), date(2020, 3, 3), date(2020, 3, 20)):
             run(server, data, "alphavantage", "universe_pit", end=day)
             assert run(server, data, "alphavantage", "universe_pit", end=day).calls == 0
+    listed = [symbol.replace(".", "-") for symbol in SYMBOLS]
     query = "select asked_date, list(symbol order by symbol) from landed group by 1 order by 1"
     assert landed_rows(data, "alphavantage/listing_status_active", query) == [
-        (date(2020, 3, 2), [*SYMBOLS, "OLD2", "OLD3", "OLD4"]),
-        (date(2020, 3, 3), [*SYMBOLS, "OLD3", "OLD4"]),
-        (date(2020, 3, 20), list(SYMBOLS)),
+        (date(2020, 3, 2), [*listed, "OLD2", "OLD3", "OLD4"]),
+        (date(2020, 3, 3), [*listed, "OLD3", "OLD4"]),
+        (date(2020, 3, 20), listed),
     ]
 
 
@@ -356,7 +406,7 @@ def test_splits_longer_ago_than_90_days_are_not_lost(market, data):
     ]
     dividends = 'select symbol, date, dividend, "recordDate" from landed'
     assert landed_rows(data, "fmp/dividends", dividends) == [
-        ("BRK.B", date(2020, 3, 10), 0.31, None)
+        ("BRK-B", date(2020, 3, 10), 0.31, None)
     ]
 
 

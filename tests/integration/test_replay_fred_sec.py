@@ -271,7 +271,7 @@ def test_tickers_name_ciks(market, data):
         with pytest.raises(ConfigError, match="lists no OLD2"):
             run(server, data, "sec_edgar", "companies", symbols=["OLD2"])
         # The market's filers and its listings do not know each other: the CIK has no facts.
-        run(server, data, "sec_edgar", "fundamentals_facts", symbols=["aaa"])
+        run(server, data, "sec_edgar", "fundamentals_facts", symbols=["aaa", "brk.b"])
     tickers = landed_rows(data, "sec_edgar/company_tickers", "select ticker from landed order by 1")
     assert tickers == [("AAA",), ("BBB",), ("BRK-B",)]
 

@@ -155,17 +155,17 @@ WHOLE = {
         "select name from listings where last_bar_date is not null",
     ),
     "universe_pit": (
-        "select symbol from alphavantage_listing_status_active union"
+        "select replace(symbol, '-', '.') from alphavantage_listing_status_active union"
         " select ticker from massive_tickers",
         "select symbol from listings where last_bar_date is null",
     ),
     "earnings_calendar": (
         "select symbol, date from finnhub_earnings_calendar union"
-        " select symbol, date from fmp_earnings",
+        " select replace(symbol, '-', '.'), date from fmp_earnings",
         "select symbol, earnings_date from earnings_dates where announced_at <= $clock",
     ),
     "earnings_history": (
-        "select symbol, reportedDate from alphavantage_earnings",
+        "select replace(symbol, '-', '.'), reportedDate from alphavantage_earnings",
         "select symbol, earnings_date from earnings_dates where earnings_date < $reported",
     ),
     "macro_vintages": (
@@ -190,7 +190,7 @@ WHOLE = {
         "select cik, accn, val from sec_companyfacts where filed <= $asked",
     ),
     "fundamentals_statements": (
-        "select symbol, date, period, revenue from fmp_income_statement",
+        "select replace(symbol, '-', '.'), date, period, revenue from fmp_income_statement",
         "select symbol, end_date, period_focus, revenues from fundamentals_as_received",
     ),
 }

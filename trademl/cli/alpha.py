@@ -29,6 +29,12 @@ SHOWN_WEIGHTS = 10
     "--model-id",
     help="A trained model of the profile; default: the latest that knows no more than the version.",
 )
+@click.option(
+    "--candidates",
+    "candidates_file",
+    type=click.Path(path_type=Path),
+    help="Choose among these only; default: export/RUN_ID/candidates_validated.json, if there.",
+)
 @click.option("--skip-analysis", is_flag=True, help="Leave out the cluster and factor maps.")
 @click.option("--skip-validation", is_flag=True, help="Leave out the in-sample comparison.")
 @data_option
@@ -38,6 +44,7 @@ def alpha_command(
     profile_name: str,
     version_name: str | None,
     model_id: str | None,
+    candidates_file: Path | None,
     skip_analysis: bool,
     skip_validation: bool,
     data_dir: Path | None,
@@ -46,7 +53,8 @@ def alpha_command(
     """Turn a published version into signed weights, without any network.
 
     Writes runs/RUN_ID under the data directory: weights, ledger, report, INDEX.md. A run id stays
-    with the version, model and clock it was started with; repeating it gives the same bytes.
+    with the version, model, clock and candidates it was started with; repeating it gives the same
+    bytes.
     """
     # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
     from optimize.alpha import run_alpha
@@ -68,6 +76,7 @@ def alpha_command(
         version=version.name,
         clock=_clock(clock or settings.clock or (lock.clock if lock else None)),
         model=model_folder(folder, profile.model.name, asked_model, version),
+        candidates=candidates_file,
         skip_analysis=skip_analysis,
         skip_validation=skip_validation,
     )

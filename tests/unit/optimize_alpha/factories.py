@@ -28,8 +28,9 @@ def make_candidate(
     asset_class: str = "equity",
     exchange: str = "XNYS",
     changes: Mapping[str, float | None] | None = None,
+    execution: Mapping[str, float | None] | None = None,
 ) -> Candidate:
-    """A candidate that nothing vetoes, with single features changed."""
+    """A candidate that nothing vetoes, with single features or execution data changed."""
     features: dict[str, float | None] = dict.fromkeys(SELECTION_FEATURES, None)
     features |= FIT
     if direction == "SHORT":
@@ -45,6 +46,7 @@ def make_candidate(
         logic="trend",
         direction=direction,
         features=features,
+        execution={"tick_size": 0.01, "lot_size": 1.0, "price_precision": 2.0} | (execution or {}),
     )
 
 

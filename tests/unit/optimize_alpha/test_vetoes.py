@@ -84,6 +84,9 @@ def test_toxic_and_unlisted_names_are_barred() -> None:
     assert names(toxic) == ["toxic"]
     unlisted = make_candidate(exchange="")
     assert names(hard_vetoes(unlisted, HARD, frozenset())) == ["missing_metadata"]
+    for name in ("tick_size", "lot_size", "price_precision"):
+        (unknown,) = hard_vetoes(make_candidate(execution={name: None}), HARD, frozenset())
+        assert (unknown.name, unknown.limit) == ("missing_metadata", f"a known {name}")
     # A market that lists nothing has no metadata to miss.
     assert hard_vetoes(unlisted, HARD, frozenset(), is_metadata_known=False) == ()
 

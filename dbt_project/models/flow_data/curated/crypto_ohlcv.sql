@@ -52,27 +52,7 @@ moves as (
     window path as (partition by symbol, broken_rule is null order by session_date)
 ),
 
-paths as (
-    select
-        *,
-        lag(growth) over path as growth_before,
-        growth * lag(growth) over path as growth_of_two
-    from moves
-    window path as (partition by symbol, broken_rule is null order by session_date)
-),
-
-judged as (
-    select
-        * replace (
-            case
-                when {{ is_fall_taken_back() }} then greatest(known_at, lead(known_at) over path)
-                else known_at
-            end as known_at
-        ),
-        coalesce(broken_rule, case when {{ is_toxic() }} then 'TOXIC_RETURN' end) as reject_reason
-    from paths
-    window path as (partition by symbol, broken_rule is null order by session_date)
-),
+{{ paths_and_judged('symbol') }},
 
 returns as (
     select

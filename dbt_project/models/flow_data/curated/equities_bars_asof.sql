@@ -99,27 +99,7 @@ moves as (
     window path as (partition by identified.security_id, identified.broken_rule is null order by identified.session_date)
 ),
 
-paths as (
-    select
-        *,
-        lag(growth) over path as growth_before,
-        growth * lag(growth) over path as growth_of_two
-    from moves
-    window path as (partition by security_id, broken_rule is null order by session_date)
-),
-
-judged as (
-    select
-        * replace (
-            case
-                when {{ is_fall_taken_back() }} then greatest(known_at, lead(known_at) over path)
-                else known_at
-            end as known_at
-        ),
-        {{ is_toxic() }} as is_toxic
-    from paths
-    window path as (partition by security_id, broken_rule is null order by session_date)
-),
+{{ paths_and_judged('security_id') }},
 
 final as (
     select
@@ -133,10 +113,7 @@ final as (
         vwap,
         volume,
         trades,
-        coalesce(
-            broken_rule,
-            case when is_toxic then 'TOXIC_RETURN' end
-        ) as reject_reason,
+        reject_reason,
         case
             when abs(growth - 1) > {{ threshold('warn_abs_return') }} or {{ is_fall('growth') }} then 'RET_OUTLIER'
             when volume = 0 then 'ZERO_VOLUME'

@@ -1,4 +1,5 @@
--- One row per security: what the lake holds of it and how good it is (S1 3.1).
+-- One row per security: what the lake holds of it, how good it is (S1 3.1), and how it can be ordered. Tick and lot of a stock are the
+-- rule of its last session and price, of a pair what its venue last said by the build's as_of; null where nobody says it.
 with status as (
     select
         symbol as security_id,
@@ -14,6 +15,7 @@ bars as (
         symbol,
         'equity' as asset_class,
         session_date,
+        close,
         known_at
     from {{ ref('equities_ohlcv_adj') }}
     union all
@@ -22,24 +24,69 @@ bars as (
         symbol,
         'crypto' as asset_class,
         session_date,
+        close,
         known_at
     from {{ ref('crypto_ohlcv') }}
     where reject_reason is null
 ),
 
+securities as (
+    select
+        security_id,
+        arg_max(symbol, session_date) as symbol,
+        any_value(asset_class) as asset_class,
+        min(session_date) as start_date,
+        max(session_date) as end_date,
+        count(*) as bars,
+        max(known_at) as fresh_at,
+        arg_max(close, session_date) as last_close
+    from bars
+    group by security_id
+),
+
+steps as (
+    select
+        securities.security_id,
+        rules.tick_size_usd as tick_size,
+        rules.lot_size_shares as lot_size
+    from securities
+    inner join {{ ref('tick_size_regime') }} as rules
+        on
+            securities.asset_class = rules.asset_class
+            and securities.end_date >= rules.valid_from
+            and securities.last_close >= rules.min_price_usd
+            and securities.last_close < rules.max_price_usd
+    qualify row_number() over (partition by securities.security_id order by rules.valid_from desc) = 1
+    union all
+    select
+        securities.security_id,
+        nullif(metadata.tick_size, 0) as tick_size,
+        nullif(metadata.lot_size, 0) as lot_size
+    from securities
+    inner join {{ ref('symbol_metadata') }} as metadata
+        on securities.symbol = metadata.symbol and securities.asset_class = metadata.asset_class
+    where securities.asset_class = 'crypto' and metadata.valid_to_at is null
+),
+
 final as (
     select
-        bars.security_id,
-        arg_max(bars.symbol, bars.session_date) as symbol,
-        any_value(bars.asset_class) as asset_class,
-        min(bars.session_date) as start_date,
-        max(bars.session_date) as end_date,
-        count(*) as bars,
-        max(bars.known_at) as fresh_at,
-        any_value(status.data_quality_score) as data_quality_score
-    from bars
-    left join status on bars.security_id = status.security_id
-    group by bars.security_id
+        securities.security_id,
+        securities.symbol,
+        securities.asset_class,
+        securities.start_date,
+        securities.end_date,
+        securities.bars,
+        securities.fresh_at,
+        status.data_quality_score,
+        steps.tick_size,
+        steps.lot_size,
+        cast(
+            length(regexp_extract(cast(cast(steps.tick_size as decimal(38, 12)) as varchar), '\.(\d*[1-9])', 1))
+            as bigint
+        ) as price_precision
+    from securities
+    left join status on securities.security_id = status.security_id
+    left join steps on securities.security_id = steps.security_id
 )
 
 select * from final

@@ -1,6 +1,7 @@
 -- One row per table, symbol and session that should be there (S4 2.8), made from universe and calendar, so that what is missing is a
 -- RED row and not an absent one; a listed company without any bar is missing from the day its listing was seen. Sparse event tables
 -- have no rows to count: their sessions are GREEN when a successful fetch covered them. A bar that a second vendor contradicts is AMBER.
+-- A session holds one daily bar: two of them are RED, because nobody can say which one is true.
 with closed_sessions as (
     select
         exchange,
@@ -73,6 +74,21 @@ expected_bars as (
             and (all_spans.delist_date is null or all_spans.delist_date > closed_sessions.session_date)
 ),
 
+equity_bars as (
+    select
+        security_id,
+        session_date,
+        min(symbol) as symbol,
+        min(source_name) as source_name,
+        max(reject_reason) as reject_reason,
+        max(flag) as flag,
+        count(*) filter (where reject_reason is null) as accepted,
+        min(known_at) as known_at,
+        max(ingested_at) as ingested_at
+    from {{ ref('equities_bars_asof') }}
+    group by security_id, session_date
+),
+
 -- The newest opinion of a second vendor about each bar, by the ticker that was asked for.
 probes as (
     select
@@ -92,12 +108,13 @@ equities as (
         expected_bars.security_id as symbol,
         expected_bars.session_date as dt,
         case
-            when bars.security_id is null or bars.reject_reason is not null then 'RED'
+            when bars.security_id is null or bars.accepted > 1 or bars.reject_reason is not null then 'RED'
             when probes.symbol is not null or bars.flag is not null then 'AMBER'
             else 'GREEN'
         end as status,
         case
             when bars.security_id is null then 'NO_DATA'
+            when bars.accepted > 1 then 'ROW_COUNT_HIGH'
             when bars.reject_reason = 'TOXIC_RETURN' then 'RET_OUTLIER'
             else coalesce(
                 bars.reject_reason,
@@ -106,11 +123,11 @@ equities as (
                 case when expected_bars.is_early_close then 'SHORT_SESSION' else 'OK' end
             )
         end as qc_code,
-        case when bars.security_id is null or bars.reject_reason is not null then 0 else 1 end as row_count,
+        coalesce(bars.accepted, 0) as row_count,
         bars.known_at as first_observed_at,
         bars.ingested_at as last_observed_at
     from expected_bars
-    left join {{ ref('equities_bars_asof') }} as bars
+    left join equity_bars as bars
         on expected_bars.security_id = bars.security_id and expected_bars.session_date = bars.session_date
     -- A version of the bar that came after the probe is another bar than the one compared.
     left join probes
@@ -129,21 +146,40 @@ crypto_spans as (
     group by symbol
 ),
 
+crypto_bars as (
+    select
+        symbol,
+        session_date,
+        min(source_name) as source_name,
+        max(reject_reason) as reject_reason,
+        count(*) filter (where reject_reason is null) as accepted,
+        min(known_at) as known_at,
+        max(ingested_at) as ingested_at
+    from {{ ref('crypto_ohlcv') }}
+    group by symbol, session_date
+),
+
 crypto as (
     select
         coalesce(bars.source_name, 'none') as source_name,
         'curated/crypto_ohlcv' as table_name,
         crypto_spans.symbol,
         closed_sessions.session_date as dt,
-        case when bars.symbol is null or bars.reject_reason is not null then 'RED' else 'GREEN' end as status,
-        case when bars.symbol is null then 'NO_DATA' else coalesce(bars.reject_reason, 'OK') end as qc_code,
-        case when bars.symbol is null or bars.reject_reason is not null then 0 else 1 end as row_count,
+        case
+            when bars.symbol is null or bars.accepted > 1 or bars.reject_reason is not null then 'RED' else 'GREEN'
+        end as status,
+        case
+            when bars.symbol is null then 'NO_DATA'
+            when bars.accepted > 1 then 'ROW_COUNT_HIGH'
+            else coalesce(bars.reject_reason, 'OK')
+        end as qc_code,
+        coalesce(bars.accepted, 0) as row_count,
         bars.known_at as first_observed_at,
         bars.ingested_at as last_observed_at
     from crypto_spans
     inner join closed_sessions
         on closed_sessions.exchange = 'UTC_24X7' and crypto_spans.first_date <= closed_sessions.session_date
-    left join {{ ref('crypto_ohlcv') }} as bars
+    left join crypto_bars as bars
         on crypto_spans.symbol = bars.symbol and closed_sessions.session_date = bars.session_date
 ),
 
@@ -215,7 +251,7 @@ final as (
         cast(null as varchar) as partition_key,
         status,
         cast(case status when 'GREEN' then 1 when 'AMBER' then 0.5 else 0 end as double) as qc_score,
-        row_count,
+        cast(row_count as integer) as row_count,
         1 as expected_rows,
         qc_code,
         first_observed_at,
