@@ -6,6 +6,7 @@ what it costs are written together or not at all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
 
 from ingest.capabilities import Capability, Registry, VendorLimits
@@ -43,13 +44,18 @@ class Spending:
         tokens: In its bucket.
         spent: Calls of this UTC day by dataset.
         inflight: Tasks leased at it.
-        is_frozen: Whether it is left alone.
+        frozen_seconds: For how long it is left alone, 0 where it is not.
     """
 
     tokens: float
     spent: Mapping[str, int]
     inflight: int
-    is_frozen: bool
+    frozen_seconds: float
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it is left alone."""
+        return self.frozen_seconds > 0
 
     @property
     def spent_today(self) -> int:
@@ -128,7 +134,8 @@ class Budget:
         (inflight,) = tx.con.execute(
             "select count(*) from leases where vendor = ?", (vendor,)
         ).fetchone()
-        return Spending(tokens, dict(spent), inflight, frozen_until > tx.at)
+        frozen = (moment_of(frozen_until) - tx.now).total_seconds() if frozen_until else 0.0
+        return Spending(tokens, dict(spent), inflight, max(0.0, frozen))
 
     def judge(
         self,
@@ -180,6 +187,16 @@ class Budget:
             "insert into vendor_days (vendor, dataset, day, spent) values (?, ?, ?, ?)"
             " on conflict do update set spent = spent + excluded.spent",
             (vendor, dataset, _day(tx), calls),
+        )
+
+    def refund(self, tx: Transaction, vendor: str, dataset: str, paid_on: date) -> None:
+        """Gives back a call that was paid on a day and not made."""
+        tokens = self.look(tx, vendor).tokens + self._costs[vendor, dataset]
+        _store(tx, vendor, min(self._limits_of(vendor).bucket, tokens))
+        tx.con.execute(
+            "update vendor_days set spent = max(0, spent - 1)"
+            " where vendor = ? and dataset = ? and day = ?",
+            (vendor, dataset, paid_on.isoformat()),
         )
 
     def _tokens(self, tx: Transaction, vendor: str) -> tuple[float, str]:

@@ -11,7 +11,7 @@ import structlog
 
 from ingest.http import Exhausted
 from ingest.jobs import IngestReport
-from ingest.meter import Allowance, Meter, Withheld
+from ingest.meter import Allowance, Meter, Withheld, freeze_for
 from ingest.node_context import Node
 from ingest.queue import LeaseLost, Queue
 from ingest.tasks import KINDS, Kind, Lease, Work
@@ -152,16 +152,7 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
     report = IngestReport()
     try:
         try:
-            report = fill(
-                lease.task,
-                lease.vendor,
-                data_dir=node.data_dir,
-                clock=node.now(),
-                settings=node.settings,
-                universe=node.universe(),
-                base_url=node.base_url,
-                make_client=meter.client,
-            )
+            report = _filled(node, lease, meter)
             following = order.filled(lease) if order.filled else ()
             queue.complete(lease)
             # Not before: work on a window that a leased task holds is left out.
@@ -190,6 +181,22 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
     )
 
 
+def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
+    try:
+        return fill(
+            lease.task,
+            lease.vendor,
+            data_dir=node.data_dir,
+            clock=node.now(),
+            settings=node.settings,
+            universe=node.universe(),
+            base_url=node.base_url,
+            make_client=meter.client,
+        )
+    finally:
+        meter.settle()
+
+
 def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> str:
     """Tells the queue why a task was not filled; the outcome in one word."""
     match failure:
@@ -201,8 +208,7 @@ def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> st
             queue.defer(lease, "budget")
             return "exhausted"
         case RateLimited():
-            asked = failure.retry_after or 0.0
-            queue.budget.freeze(lease.vendor, max(asked, node.limits.freeze(lease.vendor)))
+            freeze_for(node, queue, lease.vendor, failure)
             queue.defer(lease, "no_capacity")
             return "rate_limited"
         case NotEntitled():

@@ -96,8 +96,7 @@ class VendorClient:
         pace: Waited for before each call, where the vendor counts by the second.
         timeout: Seconds for each of connect, read and write.
         tries: Attempts per call, the first included.
-        longest_wait: Seconds that a single wait between tries may take at most; with 0 the caller
-            hears of every "too fast" at once.
+        too_fast: Hears of every "too fast", in place of a wait here; whether to try again.
         keep_body: Is given every body that was answered and decoded.
         transport: Replaces the network in tests.
     """
@@ -115,7 +114,7 @@ class VendorClient:
         window: float | None = None,
         timeout: float = 60.0,
         tries: int = 3,
-        longest_wait: float = LONGEST_WAIT,
+        too_fast: Callable[[RateLimited], bool] | None = None,
         keep_body: Callable[[bytes], None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -130,7 +129,7 @@ class VendorClient:
         self._pace = pace
         self._window = window
         self._tries = tries
-        self._longest_wait = longest_wait
+        self._too_fast = too_fast
         self._keep_body = keep_body
         self._client = httpx.Client(
             base_url=self._base_url,
@@ -252,10 +251,10 @@ class VendorClient:
         """Whether to try again, or after how many seconds."""
         if isinstance(error, Banned) or not isinstance(error, RateLimited | Unavailable):
             return False
+        if isinstance(error, RateLimited) and self._too_fast:
+            return 0.0 if self._too_fast(error) else False
         wait = error.retry_after if isinstance(error, RateLimited) else None
-        if isinstance(error, RateLimited) and not self._longest_wait:
-            return False
-        return True if wait is None else wait if wait <= self._longest_wait else False
+        return True if wait is None else wait if wait <= LONGEST_WAIT else False
 
     def _send(self, path: str, send: Callable[[], httpx.Response]) -> httpx.Response:
         self.calls += 1

@@ -11,9 +11,12 @@ from ingest.pace import Turn
 from ingest.queue import Queue, Reason
 from ingest.queue_rows import LEASE_SECONDS
 from ingest.tasks import Lease
+from trademl.errors import RateLimited
 
 RENEW_SECONDS = LEASE_SECONDS / 3
 """A call with its time limit and a vendor's pace fits into what is left of the lease."""
+LONGEST_FREEZE = 900.0
+"""Seconds of a freeze that a task waits out at most, so that it does not pay its pages again."""
 
 
 class Withheld(Exhausted):
@@ -70,13 +73,23 @@ class Meter:
     def client(self, *args: Any, **options: Any) -> VendorClient:
         """Opens a client as ``VendorClient`` does; "too fast" is for the node to deal with."""
         turn = _Paid(self, options.get("pace"))
-        return self._node.make_client(*args, **{**options, "pace": turn, "longest_wait": 0.0})
+        return self._node.make_client(*args, **{**options, "pace": turn, "too_fast": self.too_fast})
+
+    def too_fast(self, error: RateLimited) -> bool:
+        """Freezes the vendor; whether the task asks again when that is over.
+
+        It does unless this was its first call: then nothing is lost, and another vendor may fill
+        the task meanwhile.
+        """
+        freeze_for(self._node, self._queue, self.lease.vendor, error)
+        return self.calls > 1
 
     def pay(self) -> None:
-        """Pays for a call; waits for a token where only that is missing.
+        """Pays for a call; waits for a token, or for the end of a freeze, where that is missing.
 
         Raises:
-            Withheld: The budget has no call left for this kind of work, or the node stops.
+            Withheld: The budget has no call left for this kind of work, the vendor is frozen for
+                long, or the node stops.
             LeaseLost: The task is somebody else's by now.
         """
         vendor = self.lease.vendor
@@ -89,6 +102,15 @@ class Meter:
             self._charge()
         self.calls += 1
 
+    def settle(self) -> None:
+        """Gives back what the lease paid where no call was made.
+
+        Raises:
+            LeaseLost: The task is somebody else's by now.
+        """
+        if not self.calls:
+            self._queue.refund(self.lease)
+
     def _keep(self) -> None:
         now = self._node.clock.read().steady
         if now - self._renewed_at >= RENEW_SECONDS:
@@ -98,13 +120,25 @@ class Meter:
     def _charge(self) -> None:
         vendor, dataset = self.lease.vendor, self.lease.task.dataset
         row = self._node.registry.row(vendor, dataset)
-        while (verdict := self._queue.charge(self.lease)) is Verdict.NO_TOKEN:
-            if self._node.wait(60 / row.hard_rpm):
+        while (verdict := self._queue.charge(self.lease)) is not Verdict.GRANTED:
+            if verdict is Verdict.DAY_SPENT:
+                raise Withheld(f"{vendor} has no call left today for this kind of work", "budget")
+            is_frozen = verdict is Verdict.FROZEN
+            if self._node.wait(self._thaw(vendor) if is_frozen else 60 / row.hard_rpm):
                 raise Withheld("the node is stopping", "stopped")
-        if verdict is Verdict.DAY_SPENT:
-            raise Withheld(f"{vendor} has no call left today for this kind of work", "budget")
-        if verdict is not Verdict.GRANTED:
-            raise Withheld(f"{vendor} is left alone: {verdict.value}", "no_capacity")
+            self._keep()
+
+    def _thaw(self, vendor: str) -> float:
+        """Seconds to wait for a frozen vendor, few enough for the lease."""
+        left = self._queue.budget.state(vendor).frozen_seconds
+        if left > LONGEST_FREEZE:
+            raise Withheld(f"{vendor} is left alone for {left:.0f} s more", "no_capacity")
+        return min(left, RENEW_SECONDS)
+
+
+def freeze_for(node: Node, queue: Queue, vendor: str, error: RateLimited) -> None:
+    """Leaves a vendor alone for as long as it asked, at least for the node's own time."""
+    queue.budget.freeze(vendor, max(error.retry_after or 0.0, node.limits.freeze(vendor)))
 
 
 class _Paid:

@@ -191,6 +191,16 @@ class Queue:
                 self.budget.spend(tx, state, lease.vendor, task.dataset, calls)
         return verdict
 
+    def refund(self, lease: Lease) -> None:
+        """Gives back the first call of a lease, which turned out not to be needed.
+
+        Raises:
+            LeaseLost: The task is somebody else's by now.
+        """
+        with self._control.transaction() as tx:
+            hold(tx, lease)
+            self.budget.refund(tx, lease.vendor, lease.task.dataset, lease.paid_on)
+
     def renew(self, lease: Lease) -> Lease:
         """The lease with its full time before it again.
 

@@ -125,7 +125,7 @@ def lease_task(tx: Transaction, task: Task, vendor: str, owner: str) -> Lease:
     )
     made = tx.con.execute("insert into leases (task_id, vendor) values (?, ?)", (task.id, vendor))
     assert made.lastrowid is not None
-    return Lease(made.lastrowid, task, vendor, owner, moment_of(expires_at))
+    return Lease(made.lastrowid, task, vendor, owner, moment_of(expires_at), tx.now.date())
 
 
 def hold(tx: Transaction, lease: Lease) -> int:

@@ -71,16 +71,18 @@ def land_sessions(job: Job, source: SessionSource) -> IngestReport:
 
 def _wanted(job: Job, source: SessionSource, end: date) -> list[date]:
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    covered = _covered([b for b in before if not job.again or job.is_fresh(b.ingested_at)])
+    fresh = _covered([found for found in before if job.is_fresh(found.ingested_at)])
+    covered = fresh if job.again else _covered(before)
     known = sorted(day for day in covered if day <= end)
     start = job.start or (known[0] if known else source.history(job.clock))
     if start > end:
         raise ConfigError(f"start {start} is after the last complete session {end}")
     days = [session.day for session in exchange_calendars.sessions(start, end)]
     missing = [day for day in days if day not in covered]
-    # Where nothing is missing nothing is asked; a new session brings the ones before it along.
+    # Where nothing is missing nothing is asked; a new session brings the ones before it along, but
+    # for those that were landed within twelve hours.
     again = known[-source.overlap :] if missing and missing[-1] == days[-1] else []
-    return sorted({*missing, *again})
+    return sorted({*missing, *again} - fresh)
 
 
 def _covered(envelopes: list[Envelope]) -> set[date]:

@@ -99,6 +99,7 @@ class Lease:
         vendor: The vendor whose budget was spent.
         owner: Who holds it.
         expires_at: When others may take it, UTC.
+        paid_on: The UTC day whose budget paid for its first call.
     """
 
     id: int
@@ -106,6 +107,7 @@ class Lease:
     vendor: str
     owner: str
     expires_at: datetime
+    paid_on: date
 
 
 def chunks(start: date, end: date, days: int) -> Iterator[Span]:

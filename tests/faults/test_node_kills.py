@@ -1,21 +1,30 @@
 """``trademl node run``, stopped politely and killed at random moments: nothing lost, nothing twice."""
 
+import os
 import signal
 import sqlite3
 import subprocess
 import time
+from collections import Counter
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
 
+from ingest.capabilities import Registry, read_capabilities
 from ingest.control import Control, control_path
 from ingest.node_clock import machine_clock
 from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import finish_run, start_run
+from ingest.queue import Queue
+from ingest.replay.faults import Faults
 from ingest.replay.server import ReplayServer
+from ingest.tasks import Work
 from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed
+from tests.integration.lake_support import open_newest
+from tests.unit.ingest import markets
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, small_market
+from trademl import lake
 from trademl.clock import iso
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
@@ -35,9 +44,9 @@ def market(tmp_path):
     return small_market(tmp_path / "market")
 
 
-def node(data, server):
+def node(data, server, clock=MORNING_AFTER):
     arguments = ("--data", str(data), "--base-url", server.url)
-    return command("node", "run", *arguments), environment(data, iso(MORNING_AFTER))
+    return command("node", "run", *arguments), environment(data, iso(clock))
 
 
 def without_builds(data):
@@ -70,10 +79,16 @@ def until_fetched(data, child):
         time.sleep(0.1)
 
 
-def start(data, server):
-    argv, env = node(data, server)
+def start(data, server, clock=MORNING_AFTER):
+    argv, env = node(data, server, clock)
     return subprocess.Popen(
-        argv, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        argv,
+        cwd=ROOT,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -130,3 +145,148 @@ def test_a_killed_node_loses_nothing_and_asks_nothing_twice(times, market, tmp_p
         f"{calls} calls undisturbed"
     )
     assert killed == times
+
+
+FALTERING = "alpaca/timeout:0.15;hang=3;seed=2"
+"""Some requests hang for three seconds, then the connection is cut."""
+HISTORY_END = markets.LAST - timedelta(days=7)
+"""What comes later is asked as live data."""
+NIGHTS = [MORNING_AFTER + timedelta(hours=hours) for hours in (17, 41)]
+"""02:00 in New York: the nightly work is due as soon as a node starts."""
+
+
+def queue_history(data):
+    """A task for each session of each symbol and each day of each coin, before live data."""
+    days = [markets.FIRST + timedelta(days=n) for n in range((HISTORY_END - markets.FIRST).days)]
+    sessions = [day for day in markets.trading_days() if day < HISTORY_END]
+    wanted = [("equities_bars_1d", name, sessions) for name in markets.SYMBOLS]
+    wanted += [("crypto_bars_1d", name, days) for name in markets.COINS]
+    with Control(control_path(data), machine_clock(lambda: MORNING_AFTER)) as control:
+        Queue(control, Registry.of(read_capabilities())).add(
+            Work(dataset, day, day + timedelta(days=1), "BOOTSTRAP", name)
+            for dataset, name, all_days in wanted
+            for day in all_days
+        )
+
+
+@pytest.fixture
+def answered(monkeypatch):
+    """How often each request was answered, by all servers of the test."""
+    found, draw = Counter(), Faults.draw
+
+    def noted(self, request, vendor=""):
+        fault = draw(self, request, vendor)
+        found[request] += fault is None
+        return fault
+
+    monkeypatch.setattr(Faults, "draw", noted)
+    return found
+
+
+def asked(data, query):
+    with closing(sqlite3.connect(control_path(data), timeout=30)) as con:
+        return con.execute(query).fetchall()
+
+
+def until(child, condition):
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline, "the node does not get on"
+        time.sleep(0.02)
+
+
+def in_the_middle(data):
+    """Whether something is done, a lease is held for a while, and other tasks wait."""
+    leases = asked(data, "select id from leases")
+    time.sleep(0.5)
+    kept = set(leases) & set(asked(data, "select id from leases"))
+    return bool(kept) and statuses(data).get("PENDING", 0) > 9 < statuses(data).get("DONE", 0)
+
+
+def is_building(data):
+    """Whether dbt has begun with the models."""
+    log = data / "logs" / "dbt.log"
+    return log.exists() and "START sql" in log.read_text()
+
+
+def is_through(data):
+    """Whether nothing waits and the last nightly run has ended well."""
+    return statuses(data).keys() == {"DONE"} and nightly(data)[-1] == "SUCCEEDED"
+
+
+def nightly(data):
+    """How the nightly runs ended, the oldest first."""
+    query = f"select status from pipeline_runs where pipeline_name = '{MAINTENANCE}' order by rowid"
+    return [status for (status,) in asked(data, query)]
+
+
+def is_gone(group):
+    """Whether all that a node started has ended too; the system takes a moment to see to it."""
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def stopped(data, child):
+    """Stops a node politely: nothing is held, half written or left running; the seconds it took."""
+    begun = time.monotonic()
+    child.send_signal(signal.SIGTERM)
+    said, errors = child.communicate(timeout=30)
+    seconds = time.monotonic() - begun
+    assert (child.returncode, errors, said.splitlines()[-1]) == (0, "", "node stopped")
+    assert is_gone(child.pid)
+    assert asked(data, "select count(*) from leases") == [(0,)]
+    assert statuses(data).keys() <= {"PENDING", "DONE"}
+    assert asked(data, "select max(attempts) from backfill_queue") == [(0,)]
+    assert [name for name in markets.leftovers(data) if not name.endswith(".parquet")] == []
+    return round(seconds, 1)
+
+
+@pytest.mark.parametrize("nights", [NIGHTS[:1], pytest.param(NIGHTS, marks=pytest.mark.accept)])
+def test_a_node_stopped_in_the_middle_of_work_and_of_builds(nights, market, tmp_path, answered):
+    data, requests, seconds, days = without_builds(tmp_path / "data"), [], [], {}
+
+    def life(clock, reached, faults=""):
+        with ReplayServer(market, clock, faults) as server:
+            child = start(data, server, clock)
+            try:
+                until(child, reached)
+                seconds.append(stopped(data, child))
+            finally:
+                child.kill()
+                child.communicate()
+        requests.append(server.requests)
+        days.setdefault(clock.date(), Counter()).update(answered)
+        answered.clear()
+
+    life(MORNING_AFTER, lambda: statuses(data) == {"DONE": 6})
+    queue_history(data)
+    life(MORNING_AFTER + timedelta(minutes=1), lambda: in_the_middle(data), FALTERING)
+    assert statuses(data)["PENDING"] > 0
+    assert ("stopped",) in asked(data, "select last_error from backfill_queue")
+    assert asked(data, "select sum(spent) from vendor_days") == [(sum(requests),)]
+    for night in nights:
+        versions = lake.list_versions(data)
+        (data / "logs" / "dbt.log").unlink(missing_ok=True)
+        life(night, lambda: is_building(data))
+        assert nightly(data)[-1] == "CANCELLED"
+        assert lake.list_versions(data) == versions
+        life(night, lambda: is_through(data))
+        assert len(lake.list_versions(data)) == len(versions) + 1
+    print(f"stopped within {seconds} s; {requests} requests")
+    # What is as of now is asked each day, all else once.
+    assert all(set(found.values()) <= {0, 1} for found in days.values()), days
+    query = "select count(*), count(distinct (symbol, t)) from landed"
+    whole = len(markets.SYMBOLS) * len(markets.trading_days())
+    assert landed_rows(data, BARS, query) == [(whole, whole)]
+    with open_newest(data) as newest:
+        found = newest.execute(
+            "select table_name, status, count(*) from quality.partition_status group by all"
+        ).fetchall()
+    assert {status for _, status, _ in found} == {"GREEN"}
+    assert ("curated/equities_ohlcv_adj", "GREEN", whole) in found

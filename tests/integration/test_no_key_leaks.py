@@ -66,7 +66,7 @@ TROUBLES = ("302", "401", "403", "429", "503", "malformed", "cut", "odd")
 def quick(vendor, base_url, **options):
     """One try, and no certificates to read: there is no TLS on loopback."""
     plain = httpx.HTTPTransport(verify=False)
-    once = {"timeout": 5, "tries": 1, "longest_wait": 0.0, "transport": plain}
+    once = {"timeout": 5, "tries": 1, "transport": plain}
     return VendorClient(vendor, base_url, **{**options, **once})
 
 

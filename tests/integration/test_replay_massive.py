@@ -105,6 +105,16 @@ def test_the_next_night_brings_the_sessions_before_along(market, data):
     assert landed_rows(data, GROUPED, distinct) == [(60, LAST)]
 
 
+def test_a_session_landed_a_moment_ago_is_not_brought_along(market, data):
+    """As probes of single sessions ask, in any order."""
+    days = [date(2020, 3, day) for day in (12, 9, 11)]
+    with ReplayServer(market, MORNING_AFTER) as server:
+        for again in (False, True):
+            asked = {"data": data / str(again), "vendor": "massive", "again": again}
+            asked["dataset"] = "equities_bars_1d"
+            assert [run(server, **asked, start=day, end=day).calls for day in days] == [1, 1, 1]
+
+
 def test_what_was_landed_before_a_limit_is_kept_and_not_asked_again(market, data):
     with (
         ReplayServer(market, MORNING_AFTER, "massive/limit=5") as server,

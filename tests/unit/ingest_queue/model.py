@@ -54,6 +54,7 @@ class Model:
     frozen: dict = field(default_factory=dict)
     rests: dict = field(default_factory=dict)
     spent: dict = field(default_factory=dict)
+    paid_on: dict = field(default_factory=dict)
     numbers: int = 0
 
     def now(self):
@@ -176,6 +177,15 @@ class Model:
     def give(self, lease_id, task, vendor):
         self.leases = {key: pair for key, pair in self.leases.items() if pair[0] is not task}
         self.leases[lease_id] = (task, vendor)
+        self.paid_on[lease_id] = self.now().date()
+
+    def refund(self, lease_id):
+        task, vendor = self.leases[lease_id]
+        most = self._of(vendor)[0].burst_limit
+        self.buckets[vendor] = (min(most, self._tokens(vendor) + 1), self.seconds)
+        key = (vendor, task.dataset, self.paid_on[lease_id])
+        if key in self.spent:
+            self.spent[key] = max(0, self.spent[key] - 1)
 
     def renew(self, lease_id):
         task, _ = self.leases[lease_id]

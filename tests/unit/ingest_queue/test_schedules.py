@@ -145,6 +145,7 @@ class Schedule:
             [
                 ("renew",), ("complete",), ("complete",), ("fail", "no"), ("fail", "no"),
                 ("defer", "budget"), ("defer", "no_capacity"), ("not_entitled",), ("charge", 2),
+                ("refund",),
             ]
         )  # fmt: skip
         given = [providers] if name == "not_entitled" else arguments
