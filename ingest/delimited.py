@@ -16,11 +16,14 @@ def read_csv(body: bytes, header: Sequence[str], where: str) -> list[dict[str, s
         where: Names the endpoint in messages.
 
     Raises:
-        Unavailable: A row has another number of fields than the header, as in a cut body.
+        Unavailable: A row has another number of fields than the header, as in a cut body, or the
+            body is a page.
         SchemaDrift: The first row is another one.
     """
     rows = _rows(_text(body, where), where)
     names = rows[0] if rows else []
+    if names and names[0].startswith("<"):
+        raise Unavailable(f"{where} sent a page in place of CSV; try later")
     if names[: len(header)] != list(header):
         raise SchemaDrift(
             f"{where} begins with {','.join(names)[:80]!r}, {','.join(header)!r} is known; "

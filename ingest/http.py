@@ -6,7 +6,7 @@ import re
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from types import TracebackType
@@ -37,14 +37,23 @@ for _name in ("httpx", "httpcore"):
 Decoded = TypeVar("Decoded")
 Params = Mapping[str, str | int]
 Judge = Callable[[int, str], type[VendorError] | None]
-"""What a status and the vendor's words mean to one vendor; none for the usual meaning."""
+"""What a status and the vendor's words mean to one vendor; none for the usual meaning. It sees all
+that was said, on one line and without keys."""
 IsNotice = Callable[[bytes], bool]
 """Whether a body with a good status is a refusal all the same, to be judged as one."""
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]*)?")
+_MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>")
+_SHOWN, _LOOKED_AT = 200, 10_000
+"""Characters of a vendor's words in a message, and of a page that they are looked for in."""
 
 LONGEST_WAIT = 90.0
 """Seconds: a vendor's minute window, with some room. Longer waits belong to the caller."""
+BAN = 600.0
+"""Seconds to stay away where a vendor that has shut us out does not say for how long."""
+LONGEST_BAN = 7 * 86_400.0
+"""Seconds: no vendor shuts anybody out for longer; a header that says so is a slip."""
 
 
 class Banned(RateLimited):
@@ -58,9 +67,9 @@ class Exhausted(Banned):
 _ADVICE: Mapping[type[VendorError], str] = {
     NotEntitled: "the plan or the place does not cover this, another key or vendor may",
     Rejected: "check the key in the environment, symbols, dates and base URL",
-    Banned: "do not ask again for ten minutes, what is landed is kept",
     Exhausted: "run again when the vendor's day is over, what is landed is kept",
 }
+_USUAL: Mapping[int, type[VendorError]] = {429: RateLimited, 418: Banned}
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,18 +284,20 @@ class VendorClient:
 
     def _refuse(self, path: str, response: httpx.Response) -> None:
         status = response.status_code
-        said = self._one_line(_message(response.content))
-        what = f"{self.vendor} {path} answered HTTP {status}: {said or 'no message'}"
+        said = " ".join(self._masked(_message(response.content)).split())
+        what = f"{self.vendor} {path} answered HTTP {status}: {_shown(said) or 'no message'}"
         wait = retry_after(response.headers)
-        meaning = self._judge(status, said) if self._judge else None
-        if meaning is RateLimited or (meaning is None and status == 429):
+        judged = self._judge(status, said) if self._judge else None
+        meaning = judged or _USUAL.get(status)
+        if meaning is RateLimited:
             wait = self._window if wait is None else wait
             hint = f"in {wait:.0f} s" if wait is not None else "in a minute"
             raise RateLimited(f"{what}; run again {hint}, what is landed is kept", wait)
+        if meaning is Banned:
+            wait = BAN if wait is None else wait
+            raise Banned(f"{what}; do not ask again for {wait:.0f} s, what is landed is kept", wait)
         if meaning is not None:
             raise meaning(f"{what}; {_ADVICE.get(meaning, 'try later')}")
-        if status == 418:
-            raise Banned(f"{what}; do not ask before the ban of {wait or 120:.0f} s ends", wait)
         if status >= 500 or status == 408:
             raise Unavailable(f"{what}; try later")
         if status in (402, 451):
@@ -301,7 +312,7 @@ class VendorClient:
 
     def _one_line(self, text: str) -> str:
         """A vendor's words in one short line, without any key it may have echoed."""
-        return " ".join(self._masked(text).split())[:200]
+        return " ".join(self._masked(text).split())[:_SHOWN]
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
@@ -336,21 +347,33 @@ def request_hash(vendor: str, path: str, params: Mapping[str, Any]) -> str:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: ``Retry-After``, else ``X-RateLimit-Reset`` against the answer's ``Date``.
 
-    The vendor's own ``Date`` is used, so a wrong clock on this machine does no harm.
+    ``Retry-After`` is a number of seconds or an HTTP date. Against a date the vendor's own ``Date``
+    is used, so a wrong clock on this machine does no harm.
     """
-    if (written := headers.get("retry-after", "")).isdigit():
-        return float(written)
-    reset, sent = headers.get("x-ratelimit-reset", ""), _date(headers.get("date", ""))
-    if not reset.isdigit() or sent is None:
-        return None
-    return max(0.0, float(reset) - sent.timestamp())
+    sent, written = _date(headers.get("date", "")), headers.get("retry-after", "")
+    seconds = _seconds(written)
+    until, reset = _date(written), _seconds(headers.get("x-ratelimit-reset", ""))
+    if seconds is None and sent is not None:
+        end = until.timestamp() if until is not None else reset
+        seconds = None if end is None else max(0.0, end - sent.timestamp())
+    return None if seconds is None else min(seconds, LONGEST_BAN)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def _date(text: str) -> datetime | None:
     try:
-        return parsedate_to_datetime(text)
-    except ValueError:
+        found = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
         return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _shown(said: str) -> str:
+    """The first words of what was said; of a page without its markup, which comes first."""
+    return " ".join(_MARKUP.sub(" ", said[:_LOOKED_AT]).split())[:_SHOWN]
 
 
 def _message(body: bytes) -> str:

@@ -57,7 +57,6 @@ _NO_WINDOW = frozenset(
     {
         ("alphavantage", "corp_actions_splits"),
         ("alphavantage", "earnings_history"),
-        ("alphavantage", "fundamentals_statements"),
         ("fmp", "fundamentals_statements"),
         ("fred", "macro_vintage_dates"),
         ("fred", "macro_vintages"),
@@ -103,7 +102,7 @@ def has_keys(vendor: str, settings: Settings) -> bool:
 
 def can_fill(vendor: str, dataset: str) -> bool:
     """Whether there is a connector for a dataset of the registry."""
-    return _ingested(vendor, dataset) in DATASETS
+    return connector(vendor, dataset) in DATASETS
 
 
 def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
@@ -169,7 +168,7 @@ def fill(
     Raises:
         TradeMLError: What ``run_ingest`` raises.
     """
-    pair = _ingested(vendor, task.dataset)
+    pair = connector(vendor, task.dataset)
     if pair not in DATASETS:
         raise ConfigError(f"no connector lands {task.dataset} of {vendor}")
     start, end = _window(task, vendor)
@@ -213,7 +212,8 @@ def _symbols(task: Task, vendor: str, universe: Sequence[str] | None) -> Sequenc
     return universe if task.dataset.startswith("equities_bars") else None
 
 
-def _ingested(vendor: str, dataset: str) -> Pair:
+def connector(vendor: str, dataset: str) -> Pair:
+    """What ``run_ingest`` is asked for to land a dataset of the registry."""
     return vendor, _INGESTED_AS.get((vendor, dataset), dataset)
 
 

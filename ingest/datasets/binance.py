@@ -17,7 +17,8 @@ CRYPTO_HISTORY = date(2010, 1, 1)
 
 
 def _binance(job: Job) -> VendorClient:
-    return job.make_client("binance", job.base_url or job.settings.binance_url)
+    host = job.base_url or job.settings.binance_url
+    return job.make_client("binance", host, judge=binance.judge)
 
 
 def _listed_crypto(data_dir: Path) -> list[str]:

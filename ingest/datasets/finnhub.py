@@ -32,6 +32,7 @@ def _connect(job: Job) -> VendorClient:
         job.base_url or job.settings.finnhub_url,
         headers=finnhub.headers(key),
         judge=finnhub.judge,
+        is_notice=finnhub.is_notice,
         window=finnhub.WINDOW,
     )
 

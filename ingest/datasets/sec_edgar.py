@@ -8,7 +8,7 @@ from functools import partial
 from ingest.bookmarks import Envelope
 from ingest.datasets.common import NEW_YORK, newest_rows, piece_datasets, reference_datasets
 from ingest.endpoints import Endpoint
-from ingest.http import VendorClient
+from ingest.http import Judge, VendorClient
 from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.pieces import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
@@ -23,12 +23,12 @@ DAYS_PER_FILE = 92
 Ask = Callable[[VendorClient, str], Iterator[Page]]
 
 
-def _connect(job: Job, host: str) -> VendorClient:
+def _connect(job: Job, host: str, judge: Judge = sec_edgar.judge) -> VendorClient:
     return job.make_client(
         "sec_edgar",
         job.base_url or host,
         headers=sec_edgar.headers(job.settings.sec_user_agent),
-        judge=sec_edgar.judge,
+        judge=judge,
         pace=sec_edgar.PACE,
     )
 
@@ -39,6 +39,10 @@ def _data(job: Job) -> VendorClient:
 
 def _www(job: Job) -> VendorClient:
     return _connect(job, job.settings.sec_www_url)
+
+
+def _archives(job: Job) -> VendorClient:
+    return _connect(job, job.settings.sec_www_url, sec_form25.judge)
 
 
 def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
@@ -106,5 +110,5 @@ DATASETS = reference_datasets(
     _by_company(sec_edgar.COMPANIES, "companies", sec_edgar.company, must_answer=True),
     _by_company(sec_edgar.SUBMISSIONS, "filings_index", sec_edgar.submissions, must_answer=True),
     _by_company(sec_edgar.FACTS, "fundamentals_facts", sec_edgar.companyfacts),
-    PieceSource(sec_form25.FORM_25, "delistings", _www, _removals_to_ask, _removals),
+    PieceSource(sec_form25.FORM_25, "delistings", _archives, _removals_to_ask, _removals),
 )

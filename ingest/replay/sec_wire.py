@@ -30,6 +30,23 @@ _COLUMNS = (
     "primaryDocument",
     "primaryDocDescription",
 )
+_PAGE = """<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN"
+    "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">
+<html xmlns="http://www.w3.org/1999/xhtml" lang="en" xml:lang="en">
+<head>
+<meta http-equiv="Content-Type" content="text/html; charset=UTF-8" />
+<meta http-equiv="Cache-Control" content="no-cache, no-store" />
+<style type="text/css">
+html, body { height: 100%; margin: 0; font-family: Helvetica, Arial, sans-serif; }
+#header { background: #205493; color: #ffffff; padding: 20px; }
+</style>
+<title>SEC.gov | {text}</title>
+</head>
+<body><div id="header">U.S. Securities and Exchange Commission</div><h1>{text}</h1>
+<p>Access is shared by everybody, so requests of undeclared automated tools may be limited.</p>
+</body></html>
+"""
 _EARLY, _LATE = time(6, 30), time(17, 10)
 
 
@@ -208,5 +225,5 @@ def _absent() -> Reply:
 
 
 def _page(status: int, text: str) -> Reply:
-    body = f"<!DOCTYPE html><html><head><title>SEC.gov | {text}</title></head></html>"
-    return Reply(status, body.encode(), content_type="text/html")
+    """A page as the vendor's servers build them: what it says comes late."""
+    return Reply(status, _PAGE.replace("{text}", text).encode(), content_type="text/html")

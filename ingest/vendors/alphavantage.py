@@ -102,9 +102,16 @@ _CHAIN_BODY = msgspec.json.Decoder(_Chain)
 
 
 def is_notice(body: bytes) -> bool:
-    """Whether a body with status 200 holds a notice in place of data."""
-    if not body.lstrip().startswith(b"{") or len(body) > 4_096:
+    """Whether a body with status 200 holds a notice in place of data.
+
+    Where CSV is asked for a notice may come as CSV as well: one column, one row.
+    """
+    text = body.lstrip()
+    if len(body) > 4_096 or text[:1] in (b"", b"<"):
         return False
+    if not text.startswith(b"{"):
+        is_listing = text.startswith(_LISTING_HEADER[0].encode())
+        return not is_listing and judge(200, body.decode(errors="replace")) is not Rejected
     try:
         names = _OBJECT.decode(body).keys()
     except (msgspec.DecodeError, UnicodeDecodeError):

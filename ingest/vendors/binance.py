@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME
-from ingest.http import Answer, VendorClient
+from ingest.http import Answer, Banned, VendorClient
 from ingest.payloads import (
     Page,
     empty,
@@ -21,7 +21,7 @@ from ingest.payloads import (
     usual,
     utc_of,
 )
-from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
+from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable, VendorError
 
 KLINES_PER_PAGE = 1_000
 SOFT_WEIGHT = 3_000
@@ -69,6 +69,11 @@ class _ExchangeInfo(msgspec.Struct):
 
 
 _INFO = msgspec.json.Decoder(_ExchangeInfo)
+
+
+def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
+    """403 comes from the firewall, to an address that asks too much; no key is ever wrong here."""
+    return Banned if status == 403 else None
 
 
 def klines(
@@ -189,7 +194,7 @@ def _pair(fields: dict[str, Any]) -> dict[str, Any]:
 
 def _spare_the_weight(answer: Answer[Any]) -> None:
     used = answer.headers.get("x-mbx-used-weight-1m", "0")
-    if used.isdigit() and Decimal(used) > SOFT_WEIGHT:
+    if used.isdecimal() and Decimal(used) > SOFT_WEIGHT:
         raise RateLimited(
             f"binance counts a weight of {used} this minute, we stop at {SOFT_WEIGHT}; "
             "run again in a minute, what is landed is kept",

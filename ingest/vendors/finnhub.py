@@ -1,8 +1,8 @@
 """Finnhub: daily candles, option chains and the earnings calendar (API v1)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -19,7 +19,14 @@ from ingest.payloads import (
     table_of_columns,
     utc_of,
 )
-from trademl.errors import DataError, NotEntitled, Rejected, SchemaDrift, VendorError
+from trademl.errors import (
+    DataError,
+    NotEntitled,
+    RateLimited,
+    Rejected,
+    SchemaDrift,
+    VendorError,
+)
 
 WINDOW = 60.0
 """Seconds to wait where a refusal does not say when the next minute begins."""
@@ -31,7 +38,6 @@ CALENDAR_ROWS = 1_500
 CANDLES = ENDPOINTS["finnhub/candles_1d_split_adjusted"]
 CHAIN, EARNINGS = ENDPOINTS["finnhub/option_chain"], ENDPOINTS["finnhub/earnings_calendar"]
 
-Decoded = TypeVar("Decoded")
 Record = dict[str, Any]
 
 
@@ -70,9 +76,21 @@ def headers(key: str) -> dict[str, str]:
     return {"X-Finnhub-Token": key}
 
 
+def is_notice(body: bytes) -> bool:
+    """Whether a body is a refusal whatever its status says: an object with an ``error``."""
+    try:
+        return b'"error"' in body and bool(_REFUSAL.decode(body).error)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+
+
 def judge(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover an endpoint; wrong keys are 401."""
-    return NotEntitled if status == 403 or (status == 401 and "access" in said) else None
+    if "limit reached" in said.lower():
+        return RateLimited
+    if status == 403 or (status in (200, 401) and "access" in said):
+        return NotEntitled
+    return Rejected if status == 200 else None
 
 
 def candles(
@@ -156,7 +174,7 @@ def _whole_calendar(client: VendorClient, symbol: str, start: date, end: date) -
 
 
 def _read_candles(body: bytes, symbol: str) -> pa.Table:
-    said = _read(_CANDLE_BODY.decode, body, CANDLES.path)
+    said = read_json(_CANDLE_BODY.decode, body, CANDLES.path)
     arrays = {name: getattr(said, name) or [] for name in ("t", "o", "h", "l", "c", "v")}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -169,7 +187,7 @@ def _read_candles(body: bytes, symbol: str) -> pa.Table:
 
 
 def _read_chain(body: bytes) -> pa.Table:
-    said = _read(_CHAIN_BODY.decode, body, CHAIN.path)
+    said = read_json(_CHAIN_BODY.decode, body, CHAIN.path)
     # An empty object is "no options"; anything else without a chain is not, and covers no day.
     if said and "data" not in said:
         raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(said)[:5]} and no data")
@@ -192,20 +210,8 @@ def _contracts(expiration: Record) -> Iterator[Record]:
 
 
 def _read_calendar(body: bytes) -> pa.Table:
-    said = _read(_CALENDAR_BODY.decode, body, EARNINGS.path)
+    said = read_json(_CALENDAR_BODY.decode, body, EARNINGS.path)
     return table_of(EARNINGS, said.earningsCalendar)
-
-
-def _read(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
-    """Decodes a body; one with an ``error`` is a refusal whatever its status says."""
-    try:
-        refused = _REFUSAL.decode(body).error if b'"error"' in body else None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        refused = None
-    if refused:
-        said = " ".join(str(refused).split())[:200]
-        raise Rejected(f"{where} was refused: {said}; check symbols and dates")
-    return read_json(decode, body, where)
 
 
 def _seconds(day: date) -> int:

@@ -29,6 +29,10 @@ _CIK = re.compile(r"(?:CIK)?(\d{1,10})")
 _MAIL = re.compile(r"\S+@\S+\.\S+")
 
 
+class Absent(Rejected):
+    """There is no such file."""
+
+
 class _Tickers(msgspec.Struct):
     fields: list[str]
     data: list[list[Any]]
@@ -82,12 +86,15 @@ def headers(user_agent: str) -> dict[str, str]:
 
 
 def judge(status: int, said: str) -> type[VendorError] | None:
-    """Both refusals come as a page with 403: an unnamed caller, and one that asks too fast."""
-    if "Undeclared Automated Tool" in said:
-        return Rejected
+    """Both refusals come as a page with 403: one that asks too fast, and an unnamed caller.
+
+    The limit comes first: a page may tell of both, and asking on makes the ban longer.
+    """
     if status in (403, 429) and "Rate Threshold" in said:
         return Banned
-    return None
+    if "Undeclared Automated Tool" in said:
+        return Rejected
+    return Absent if status == 404 else None
 
 
 def is_cik(text: str) -> bool:
@@ -224,10 +231,8 @@ def _known(
     """The answer about a company, none where the vendor has nothing about it."""
     try:
         answer = client.get(path, {}, lambda body: read_json(decode, body, endpoint.path))
-    except Rejected as error:
-        if "HTTP 404" in str(error):
-            return None
-        raise
+    except Absent:
+        return None
     told = answer.value
     sent = _padded(told.get("cik") if isinstance(told, dict) else told.cik)
     if sent != cik:

@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from xml.etree import ElementTree
 
 from ingest.endpoints import ENDPOINTS
 from ingest.http import Answer, VendorClient
 from ingest.payloads import Page, page_of_records
-from trademl.errors import Rejected, SchemaDrift, Unavailable
+from ingest.vendors import sec_edgar
+from ingest.vendors.sec_edgar import Absent
+from trademl.errors import SchemaDrift, Unavailable, VendorError
 
 FORM_25 = ENDPOINTS["sec_edgar/form_25"]
 FORMS = frozenset({"25", "25/A", "25-NSE", "25-NSE/A"})
 """Matched exactly: a prefix would catch 253G2."""
+
+INDEX_BEGINS = timedelta(days=7)
+"""After the first day of a quarter, within which it may have no index yet."""
 
 _WITH_NOTICE = frozenset({"25-NSE", "25-NSE/A"})
 _HEADER = "CIK|Company Name|Form Type|Date Filed|Filename"
@@ -30,6 +35,13 @@ _NOTICE = {
 }
 
 
+def judge(status: int, said: str) -> type[VendorError] | None:
+    """As on EDGAR's other paths, but an absent file of the archives may be a 403 as well."""
+    if status == 403 and "<Code>AccessDenied</Code>" in said:
+        return Absent
+    return sec_edgar.judge(status, said)
+
+
 def removals(client: VendorClient, start: date, end: date) -> Iterator[Page]:
     """Every Form 25 that was filed in a window, with what its notice says.
 
@@ -40,9 +52,14 @@ def removals(client: VendorClient, start: date, end: date) -> Iterator[Page]:
         client: On the host ``www``.
         start: First day of filing.
         end: Last day of filing, inclusive.
+
+    Raises:
+        Unavailable: A quarter that began more than a week before ``end`` has no index.
     """
-    for year, quarter in _quarters(start, end):
-        answer = _index(client, f"/Archives/edgar/full-index/{year}/QTR{quarter}/master.idx")
+    for first in _quarters(start, end):
+        answer = _index(client, first)
+        if answer is None and end - first > INDEX_BEGINS:
+            raise Unavailable(f"{FORM_25.path} has no index of the quarter from {first}; try later")
         if answer is None:
             continue
         lines = [row for row in answer.value if str(start) <= row["date_filed"] <= str(end)]
@@ -107,14 +124,13 @@ def _text(found: str | None) -> str | None:
     return found.strip() or None if found else None
 
 
-def _index(client: VendorClient, path: str) -> Answer[list[dict[str, str]]] | None:
-    """A quarter's index, none where there is none yet."""
+def _index(client: VendorClient, quarter: date) -> Answer[list[dict[str, str]]] | None:
+    """The index of the quarter that begins on a day, none where there is none yet."""
+    name = f"{quarter.year}/QTR{quarter.month // 3 + 1}"
     try:
-        return client.get(path, {}, read_index)
-    except Rejected as error:
-        if "HTTP 404" in str(error):
-            return None
-        raise
+        return client.get(f"/Archives/edgar/full-index/{name}/master.idx", {}, read_index)
+    except Absent:
+        return None
 
 
 def _with_notice(
@@ -125,17 +141,16 @@ def _with_notice(
     folder = f"/Archives/edgar/data/{int(lines[0]['cik'])}/{accession.replace('-', '')}"
     try:
         notice = client.get(f"{folder}/primary_doc.xml", {}, read_notice)
-    except Rejected as error:
-        if "HTTP 404" not in str(error):
-            raise
+    except Absent:
         return page_of_records(index, FORM_25, lines)
     return page_of_records(notice, FORM_25, [{**line, **notice.value} for line in lines])
 
 
-def _quarters(start: date, end: date) -> Iterator[tuple[int, int]]:
+def _quarters(start: date, end: date) -> Iterator[date]:
+    """The first days of the quarters that a window touches."""
     for year in range(start.year, end.year + 1):
         for quarter in range(1, 5):
             first = date(year, 3 * quarter - 2, 1)
             following = date(year + quarter // 4, 3 * (quarter % 4) + 1, 1)
             if first <= end and following > start:
-                yield year, quarter
+                yield first

@@ -61,7 +61,7 @@ def test_a_night_by_hand(tmp_path, replay):
         assert re.search(r"landed \d+ rows in 1 files with \d+ calls", said)
     again = run(tmp_path, "--vendor", "alpaca", "--dataset", "equities_bars_1d", *host)
     assert again == "nothing to do: 3 symbols are complete through 2020-03-20\n"
-    few = ["--symbols", "BTCUSDT, ETHUSDT", "--start", "2020-03-01", "--end", "2020-03-02"]
+    few = ["--symbols", "BTCUSDT, ethusdt", "--start", "2020-03-01", "--end", "2020-03-02"]
     run(tmp_path, "--vendor", "binance", "--dataset", "crypto_bars_1d", *few, *host)
     found = landed_rows(tmp_path / "data", "binance/klines_1d", "select count(*) from landed")
     assert found == [(4,)]
@@ -76,7 +76,8 @@ def test_a_night_by_hand(tmp_path, replay):
     ("arguments", "complaint"),
     [
         (["--start", "yesterday"], "--start 'yesterday' is no date"),
-        (["--symbols", " , "], "names no symbol"),
+        (["--symbols", " , "], "no symbol is named"),
+        (["--symbols", "AAA,Bbb"], "'Bbb' is no symbol"),
         (["--clock", "noon"], "clock 'noon' is not an ISO 8601 time"),
     ],
 )

@@ -221,7 +221,8 @@ def client_of(content, status=200):
     def answer(request):
         return httpx.Response(status, json=content)
 
-    return VendorClient("finnhub", "https://h", transport=httpx.MockTransport(answer))
+    said = {"judge": finnhub.judge, "is_notice": finnhub.is_notice}
+    return VendorClient("finnhub", "https://h", transport=httpx.MockTransport(answer), **said)
 
 
 def candles(content):
@@ -249,7 +250,7 @@ def test_a_candle_lies_on_utc_midnight():
         ({"s": "ok"}, SchemaDrift, "'ok' with 0 rows"),
         ({"s": "soon"}, SchemaDrift, "'soon'"),
         ({**KNOWN, "v": ["1"]}, SchemaDrift, "Expected `float`"),
-        ({"error": "Invalid\nsymbol"}, Rejected, "was refused: Invalid symbol; check"),
+        ({"error": "Invalid\nsymbol"}, Rejected, "HTTP 200: Invalid symbol; check"),
     ],
 )
 def test_what_cannot_be_trusted_is_refused(content, error, complaint):

@@ -278,9 +278,9 @@ def test_tickers_name_ciks(market, data):
 
 def test_an_unnamed_caller_and_a_fast_one_are_told_apart(market, data):
     with ReplayServer(market, MORNING_AFTER, "sec_edgar/429:1") as server:
-        with pytest.raises(Banned, match="do not ask again for ten minutes"):
+        with pytest.raises(Banned, match=r"Rate Threshold .*do not ask again for 600 s") as caught:
             run(server, data, "sec_edgar", "fundamentals_facts", symbols=["11"])
-        assert server.requests == 1
+        assert (server.requests, caught.value.retry_after) == (1, 600.0)
         nameless = KEYS.model_copy(update={"sec_user_agent": "python"})
         with pytest.raises(ConfigError, match="SEC_USER_AGENT"):
             run(server, data, "sec_edgar", "companies", settings=nameless, symbols=["11"])

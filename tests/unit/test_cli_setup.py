@@ -97,6 +97,13 @@ def test_from_an_empty_folder_to_a_node(run, data, tmp_path):
     assert (settings.data, settings.node_id, settings.max_inflight["default"]) == (data, "attic", 1)
 
 
+def test_symbols_in_small_letters_are_meant_in_capitals(run, data, tmp_path):
+    (tmp_path / "names.txt").write_bytes("\ufeffaaa\r\nbrk.b\r\n\r\nAAA\r\n".encode())
+    run("--yes", "--symbols-file", str(tmp_path / "names.txt"))
+    assert read_stage(data).symbols == ("AAA", "BRK.B")
+    assert {symbol for _, symbol, *_ in tasks(data)} == {"AAA", "BRK.B"}
+
+
 def test_the_tasks_cover_the_stages_windows_without_gap_or_overlap(run, data):
     run("--yes", *SYMBOLS)
     stage, queued = read_stage(data), tasks(data)
@@ -254,6 +261,10 @@ def test_other_symbols_than_the_stages_are_refused(run, data):
         (("--maintenance-time", "25:00"), "maintenance time '25:00'"),
         (("--node-id", " "), "the node needs a name"),
         (("--symbols", ","), "no symbol is named"),
+        (("--symbols", "AAA," + "B" * 300), f"'{'B' * 32}' is no symbol"),
+        (("--symbols", "AAA,../x"), "'../x' is no symbol"),
+        (("--symbols", "AAA BBB"), "'AAA BBB' is no symbol"),
+        (("--symbols", "Aapl"), "'Aapl' is no symbol: write it in capitals"),
         (("--symbols", "A", "--symbols-file", "x"), "not both"),
         (("--symbols-file", "nowhere"), "nowhere cannot be read"),
         (("--keys-file", "nowhere"), "nowhere cannot be read"),

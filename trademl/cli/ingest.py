@@ -7,6 +7,7 @@ import click
 
 from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
+from ingest.symbols import read_symbols
 from trademl.cli.options import data_option
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError
@@ -54,7 +55,7 @@ def ingest_run(
         settings=settings,
         start=_day("--start", start),
         end=_day("--end", end),
-        symbols=_listed(symbols),
+        symbols=None if symbols is None else read_symbols(symbols),
         base_url=base_url,
     )
     for reason in report.skipped:
@@ -101,13 +102,3 @@ def _day(option: str, text: str | None) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise ConfigError(f"{option} {text!r} is no date such as 2017-12-29") from error
-
-
-def _listed(text: str | None) -> list[str] | None:
-    """Symbols of a comma-separated list; an empty list is a mistake, not "all"."""
-    if text is None:
-        return None
-    symbols = [symbol.strip() for symbol in text.split(",") if symbol.strip()]
-    if not symbols:
-        raise ConfigError(f"--symbols {text!r} names no symbol; leave it away to take all")
-    return symbols

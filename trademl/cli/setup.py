@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from ingest.capabilities import Registry, read_capabilities
 from ingest.node_clock import machine_clock
 from ingest.node_setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
+from ingest.symbols import read_symbols
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
 from trademl.log import log_to
@@ -227,15 +228,12 @@ def _symbols(text: str | None, file: Path | None) -> tuple[str, ...] | None:
         raise ConfigError("give --symbols or --symbols-file, not both")
     if file is not None:
         try:
-            text = file.read_text(encoding="utf-8").replace("\n", ",")
+            text = file.read_text(encoding="utf-8-sig")
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
-    if text is None:
-        return None
-    found = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not found:
-        raise ConfigError("no symbol is named; leave the option away to take the landed listing")
-    return found
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{file} is no text: {error}") from error
+    return None if text is None else read_symbols(text)
 
 
 def _key_names() -> dict[str, list[str]]:

@@ -13,6 +13,7 @@ from ingest.http import Banned, VendorClient, request_hash, retry_after
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable
 
 SECRET = "s3cr3t-key-value"
+NOON = {"date": "Wed, 01 Jan 2020 12:00:00 GMT"}
 
 
 class Host:
@@ -284,6 +285,30 @@ def test_a_vendor_may_mean_something_else_by_a_status():
         assert client.calls == 2
 
 
+def test_what_is_judged_is_all_that_was_said_and_what_is_shown_is_short_and_without_markup():
+    heard = []
+
+    def judge(status, said):
+        heard.append(said)
+
+    page = f"<!DOCTYPE html>{'<style> a </style>' * 50}<h1>Too{' ' * 300}fast, {SECRET}</h1>"
+    answer = httpx.Response(403, text=page + "x" * 300 + " the end")
+    with client_of(Host(answer), judge=judge) as client, pytest.raises(Rejected) as caught:
+        get(client)
+    assert heard[0].endswith(" the end")
+    assert SECRET not in heard[0]
+    assert ": Too fast, *** xxxxx" in str(caught.value)
+    assert len(str(caught.value)) < 350
+
+
+@pytest.mark.parametrize(("headers", "seconds"), [({}, 600.0), ({"Retry-After": "7200"}, 7200.0)])
+def test_a_ban_that_a_vendor_speaks_of_lasts_as_long_as_it_says(headers, seconds):
+    host = Host(httpx.Response(403, headers=headers))
+    with client_of(host, judge=lambda *_: Banned) as client, pytest.raises(Banned) as caught:
+        get(client)
+    assert (client.calls, caught.value.retry_after) == (1, seconds)
+
+
 def test_without_a_hint_the_vendors_own_window_is_waited(monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
@@ -317,7 +342,17 @@ def test_compressed_bodies_are_hashed_as_they_read():
     ("headers", "seconds"),
     [
         ({"retry-after": "12"}, 12.0),
-        ({"retry-after": "soon"}, None),
+        ({"retry-after": "2.5"}, 2.5),
+        ({"retry-after": "Wed, 01 Jan 2020 12:01:30 GMT", **NOON}, 90.0),
+        ({"retry-after": "Wed, 01 Jan 2020 11:00:00 GMT", **NOON}, 0.0),
+        ({"retry-after": "Wed, 01 Jan 2020 12:01:30 GMT"}, None),
+        ({"retry-after": "Wed, 01 Jan 99999999999999999999 12:01:30 GMT", **NOON}, None),
+        ({"retry-after": "9" * 15}, 7 * 86_400.0),
+        ({"x-ratelimit-reset": "9" * 15, **NOON}, 7 * 86_400.0),
+        *(
+            ({"retry-after": text}, None)
+            for text in ("soon", "-1", "nan", "inf", "1e9", "²", "9" * 400)
+        ),
         ({"x-ratelimit-reset": "1577880030"}, None),
         ({"x-ratelimit-reset": "1577880030", "date": "no date"}, None),
         ({"x-ratelimit-reset": "1577880000", "date": "Wed, 01 Jan 2020 12:00:30 GMT"}, 0.0),

@@ -9,10 +9,17 @@ import httpx
 import pytest
 
 from ingest import pace
-from ingest.http import Exhausted, VendorClient
+from ingest.http import Banned, Exhausted, VendorClient
+from ingest.replay.sec_wire import SecWire
+from ingest.run import run_ingest
 from ingest.vendors import alphavantage, fmp, fred, sec_edgar, sec_form25
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable
+from trademl.settings import Settings
 
+CLOCK = datetime(2026, 11, 20, 12, tzinfo=UTC)
+KEYS = Settings(
+    alphavantage_key="K" * 16, finnhub_api_key="z" * 20, sec_user_agent="A b@c.de", _env_file=None
+)
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "data" / "payloads"
 recorded = pytest.mark.skipif(not PAYLOADS.exists(), reason="no recorded payloads beside this")
 AV = {"judge": alphavantage.judge, "is_notice": alphavantage.is_notice, "window": 2.0}
@@ -166,6 +173,59 @@ def test_fmp_says_no_with_a_good_status_too(said, error):
     with client_of("fmp", body, **options) as client, pytest.raises(error) as caught:
         list(fmp.statements(client, fmp.INCOME, "AAA"))
     assert type(caught.value) is error
+
+
+THROTTLED = SecWire.refuse_rate(None, 0, {}).body
+UNNAMED = THROTTLED.replace(b"Request Rate Threshold Exceeded", b"An Undeclared Automated Tool")
+DENIED = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code></Error>'
+CSV_NOTICE = b'Information\n"Thank you for using Alpha Vantage! {}"\n'
+SPARINGLY = CSV_NOTICE.replace(b"{}", b"Please spread out your requests more sparingly.")
+DAILY = CSV_NOTICE.replace(b"{}", b"Our standard API rate limit is 25 requests per day.")
+FIREWALL = b"<html><head><title>403 Forbidden</title></head></html>"
+FINNHUB_LIMIT = b'{"error":"API limit reached. Please try again later. Remaining Limit: 0"}'
+FINNHUB_PLAN = b'{"error":"You don\'t have access to this resource."}'
+
+
+@pytest.mark.parametrize(
+    ("vendor", "dataset", "status", "body", "error"),
+    [
+        ("sec_edgar", "company_tickers", 403, THROTTLED, Banned),
+        ("sec_edgar", "delistings", 403, THROTTLED, Banned),
+        ("sec_edgar", "company_tickers", 403, UNNAMED, Rejected),
+        ("sec_edgar", "company_tickers", 403, DENIED, Rejected),
+        ("sec_edgar", "delistings", 403, FIREWALL, Rejected),
+        ("alphavantage", "universe_pit", 200, SPARINGLY, RateLimited),
+        ("alphavantage", "delistings", 200, DAILY, Exhausted),
+        ("alphavantage", "universe_pit", 200, FIREWALL, Unavailable),
+        ("alphavantage", "universe_pit", 200, b"ticker,name\nA,B\n", SchemaDrift),
+        ("binance", "crypto_filters", 403, FIREWALL, Banned),
+        ("binance", "crypto_filters", 418, b"{}", Banned),
+        ("finnhub", "earnings_calendar", 200, FINNHUB_LIMIT, RateLimited),
+        ("finnhub", "earnings_calendar", 429, FINNHUB_LIMIT, RateLimited),
+        ("finnhub", "earnings_calendar", 200, FINNHUB_PLAN, NotEntitled),
+        ("finnhub", "earnings_calendar", 401, FINNHUB_PLAN, NotEntitled),
+        ("finnhub", "earnings_calendar", 200, b'{"error":"Invalid symbol"}', Rejected),
+    ],
+)
+def test_a_refusal_is_taken_for_what_it_is(tmp_path, vendor, dataset, status, body, error):
+    def make_client(name, host, **options):
+        transport = httpx.MockTransport(lambda _: httpx.Response(status, content=body))
+        return VendorClient(name, host, **{**options, "transport": transport})
+
+    asked = {"data_dir": tmp_path, "clock": CLOCK, "settings": KEYS, "make_client": make_client}
+    with pytest.raises(error) as caught:
+        run_ingest(vendor, dataset, **asked)
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize("absent", [(403, DENIED), (404, b"<Error/>")])
+def test_a_quarter_may_be_without_an_index_in_its_first_week(absent):
+    status, body = absent
+    first = date(2026, 10, 1)
+    with client_of("sec_edgar", body, status, judge=sec_form25.judge) as client:
+        assert list(sec_form25.removals(client, first, date(2026, 10, 8))) == []
+        with pytest.raises(Unavailable, match="no index of the quarter from 2026-10-01"):
+            list(sec_form25.removals(client, first, date(2026, 10, 9)))
 
 
 def test_quarterly_statements_that_are_annual_are_refused():

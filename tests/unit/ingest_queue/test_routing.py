@@ -4,7 +4,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from ingest import work
 from ingest.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
+from ingest.datasets import DATASETS
 from ingest.routing import Known, route, route_window
 from tests.unit.ingest_queue.node import capability, registry
 from trademl import api
@@ -14,7 +16,7 @@ TODAY = date(2026, 3, 2)
 ROWS = read_capabilities()
 FREE = Registry.of(ROWS)
 ALL = Registry.of(ROWS, paid={row.vendor for row in ROWS})
-DATASETS = sorted({row.dataset for row in ROWS})
+DATASETS_OF_ROWS = sorted({row.dataset for row in ROWS})
 SPEC_COLUMNS = ["dataset", "vendor", "endpoint", "hard_rpm", "soft_daily_cap", "burst_limit"]
 
 
@@ -23,7 +25,7 @@ def vendors(dataset, asof=TODAY, universe=("A", "B"), **options):
     return [provider.vendor for provider in route(dataset, asof, universe, **options)]
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS_OF_ROWS)
 def test_the_order_is_that_of_the_registry(dataset):
     rows = sorted(ALL.of_dataset(dataset), key=lambda row: row.priority)
     old = TODAY - timedelta(days=1)
@@ -41,6 +43,28 @@ def test_soft_caps_are_positive_and_a_vendor_with_a_daily_limit_has_it_on_every_
     assert {row.soft_daily_cap for row in ROWS if row.vendor == "alphavantage"} == {25}
     assert {row.soft_daily_cap for row in ROWS if row.vendor == "fmp"} == {250}
     assert FREE.limits("massive").rpm == 5
+
+
+WITHOUT_CONNECTOR = {("alpaca", "paper_trading"): "orders of the broker, nothing that lands"}
+BESIDE_THE_REGISTRY = {
+    ("alphavantage", "corp_actions_dividends"): "whether amounts are as paid is not known",
+    ("exchange_calendars", "sessions"): "a library, without limits",
+    ("file", "earnings_dates"): "a person's file",
+    ("file", "index_membership"): "a person's file",
+    ("file", "sectors"): "a person's file",
+    ("fred", "macro_series"): "descriptions, asked by hand",
+    ("massive", "equities_aggs_1d"): "the whole market's days come in one call",
+    ("sec_edgar", "companies"): "descriptions, asked by hand",
+}
+
+
+def test_every_row_has_a_connector_and_every_connector_a_row():
+    """A row that nothing serves is routed to for ever; so is nobody to a dataset without a row."""
+    rows = {(row.vendor, row.dataset) for row in ROWS}
+    assert {pair for pair in rows if not work.can_fill(*pair)} == set(WITHOUT_CONNECTOR)
+    served = {work.connector(*pair) for pair in rows}
+    assert set(DATASETS) - served == set(BESIDE_THE_REGISTRY)
+    assert set(work.SECOND_OPINION) | set(work.FEEDS_LAKE) <= set(DATASETS_OF_ROWS)
 
 
 def test_a_changed_priority_changes_the_order():
