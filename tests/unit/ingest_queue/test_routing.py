@@ -142,11 +142,30 @@ def test_equals_go_by_name():
     ]
 
 
-def test_asked_for_today_by_default_with_the_projects_own_registry():
-    found = api.route("equities_bars_1d", TODAY, ["AAPL"])
-    assert [(provider.vendor, provider.endpoint) for provider in found] == [
-        ("alpaca", "/v2/stocks/bars?timeframe=1Day")
-    ]
+@pytest.mark.parametrize(
+    ("dataset", "asof", "able"),
+    [
+        ("equities_bars_1d", TODAY, ["alpaca"]),  # the others deliver a day later
+        ("equities_bars_1d", date(2024, 12, 31), ["massive", "alpaca", "fmp"]),
+        ("equities_bars_1d", date(2015, 1, 2), ["fmp"]),
+        ("options_chain", date(2015, 1, 2), []),
+        ("earnings_calendar", date(2015, 1, 2), ["fmp"]),
+        ("earnings_calendar", date(2026, 3, 20), ["finnhub", "fmp"]),
+    ],
+)
+def test_the_public_route_asks_today_for_data_of_another_day(monkeypatch, dataset, asof, able):
+    monkeypatch.setenv("TRADEML_CLOCK", f"{TODAY}T12:00:00Z")
+    assert [provider.vendor for provider in api.route(dataset, asof, ["AAPL"])] == able
+
+
+def test_what_a_plan_reaches_moves_with_the_day_of_asking(monkeypatch):
+    def able(clock):
+        monkeypatch.setenv("TRADEML_CLOCK", clock)
+        found = api.route("equities_bars_1d", date(2024, 12, 31), ["AAPL"])
+        return [provider.vendor for provider in found]
+
+    assert "massive" in able("2026-12-31T00:00:00Z")
+    assert "massive" not in able("2027-01-01T00:00:00Z")
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones():
