@@ -127,6 +127,29 @@ def latest_run(path: Path, name: str) -> tuple[datetime, dict[str, Any]] | None:
     return (moment_of(found[0]), json.loads(found[1])) if found else None
 
 
+def agreed_start(path: Path, boot: str) -> datetime | None:
+    """When the machine started by the clock that the control file's users agreed on.
+
+    Args:
+        path: The control file, which is there.
+        boot: This start of the machine.
+
+    Returns:
+        The time; none where nobody used the file since the machine started.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            found = con.execute(
+                "select started_at from node_clock where boot = ?", (boot,)
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return moment_of(found[0]) if found else None
+
+
 def read_table(path: Path, name: str) -> pa.Table:
     """A table of a control file with dates and UTC times as such.
 
