@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingest import routing
 from ingest.audit import TABLES, Scope, audit, window_of
+from ingest.known import known_of
 from ingest.node import HEAVY_DAYS
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, open_node
@@ -63,7 +64,8 @@ def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.P
 
     Asking is today, UTC, by ``TRADEML_CLOCK`` where it is set; ``asof`` is the date of the data.
     Who serves only snapshots of today serves no other date, and a plan that reaches two years back
-    reaches two years back from today.
+    reaches two years back from today. Who has filled the partition (GREEN in the newest published
+    version), or has spent most of its day (control file), goes further back.
 
     Args:
         dataset: Logical dataset, e.g. ``equities_bars_1d``.
@@ -75,8 +77,12 @@ def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.P
 
     Raises:
         ConfigError: No vendor serves such a dataset, or settings make no sense.
+        DataError: The newest version or the control file cannot be read.
     """
-    return routing.route(dataset, asof, universe, today=_clock(Settings()).read().wall.date())
+    settings = Settings()
+    today = _clock(settings).read().wall.date()
+    known = known_of(settings.data.resolve(), dataset, asof, today)
+    return routing.route(dataset, asof, universe, today=today, known=known)
 
 
 def audit_scan(tables: list[str]) -> None:

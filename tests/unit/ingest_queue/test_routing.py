@@ -156,12 +156,17 @@ def test_equals_go_by_name():
         ("earnings_calendar", date(2026, 3, 20), ["finnhub", "fmp"]),
     ],
 )
-def test_the_public_route_asks_today_for_data_of_another_day(monkeypatch, dataset, asof, able):
+def test_the_public_route_asks_today_for_data_of_another_day(
+    monkeypatch, tmp_path, dataset, asof, able
+):
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
     monkeypatch.setenv("TRADEML_CLOCK", f"{TODAY}T12:00:00Z")
     assert [provider.vendor for provider in api.route(dataset, asof, ["AAPL"])] == able
 
 
-def test_what_a_plan_reaches_moves_with_the_day_of_asking(monkeypatch):
+def test_what_a_plan_reaches_moves_with_the_day_of_asking(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
+
     def able(clock):
         monkeypatch.setenv("TRADEML_CLOCK", clock)
         found = api.route("equities_bars_1d", date(2024, 12, 31), ["AAPL"])
