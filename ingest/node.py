@@ -21,7 +21,7 @@ from ingest.export import export_nightly
 from ingest.forward import LISTINGS, forward
 from ingest.node_context import Node
 from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
-from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
+from ingest.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
 from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily
 from ingest.stage_gate import GATE, gate
@@ -214,18 +214,15 @@ def _is_probe_due(node: Node) -> bool:
 
 
 def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) -> None:
-    """Runs something as a row of ``pipeline_runs``."""
+    """Runs something as a row of ``pipeline_runs``; no error leaves the row running."""
     with node.control() as control:
         run_id = start_run(control, name, {})
         try:
             metrics = action()
-        except TradeMLError as error:
-            finish_run(
-                control,
-                run_id,
-                "CANCELLED" if node.is_stopping() else "FAILED",
-                {"error": str(error)},
-            )
+        except Exception as error:
+            told = str(error) if isinstance(error, TradeMLError) else type(error).__name__
+            outcome: Outcome = "CANCELLED" if node.is_stopping() else "FAILED"
+            finish_run(control, run_id, outcome, {"error": told})
             raise
         finish_run(control, run_id, "SUCCEEDED", metrics)
 

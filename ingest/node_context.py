@@ -12,6 +12,7 @@ from ingest.http import VendorClient
 from ingest.jobs import ClientFactory
 from ingest.node_clock import NodeClock
 from ingest.node_limits import NodeLimits, limits_from
+from ingest.node_state import spent_lately
 from ingest.queue import Providers, Queue
 from ingest.stages import read_stage
 from ingest.tasks import KINDS, Kind
@@ -57,7 +58,8 @@ class Node:
     providers: Providers = field(init=False)
 
     def __post_init__(self) -> None:
-        found = providers_of(self.registry, self.settings, lambda: self.now().date())
+        spent = spent_lately(control_path(self.data_dir), self.clock)
+        found = providers_of(self.registry, self.settings, lambda: self.now().date(), spent)
         object.__setattr__(self, "providers", found)
 
     def now(self) -> datetime:

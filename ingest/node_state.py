@@ -5,18 +5,21 @@ A read-only connection sees the last committed state (WAL), makes no file and mo
 
 import json
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from ingest.endpoints import UTC_TIME
-from ingest.node_clock import moment_of, stamp
+from ingest.node_clock import NodeClock, moment_of, stamp
 from trademl.errors import DataError
+
+SPENT_SECONDS = 60.0
+"""Calls of the day are counted anew after so long: they only weigh vendors, budgets are exact."""
 
 _RUNS = """
     select pipeline_name, status, started_at, coalesce(json_extract(metrics_json, '$.error'), '')
@@ -125,6 +128,72 @@ def latest_run(path: Path, name: str) -> tuple[datetime, dict[str, Any]] | None:
     except sqlite3.Error as error:
         raise DataError(f"control file {path} cannot be read: {error}") from error
     return (moment_of(found[0]), json.loads(found[1])) if found else None
+
+
+def read_spent(path: Path, day: date) -> dict[str, int]:
+    """Calls of a UTC day by vendor.
+
+    Args:
+        path: The control file, which is there.
+        day: The day.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            found = con.execute(
+                "select vendor, sum(spent) from vendor_days where day = ? group by vendor",
+                (day.isoformat(),),
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return dict(found)
+
+
+def spent_lately(path: Path, clock: NodeClock) -> Callable[[], Mapping[str, int]]:
+    """Calls of the UTC day by vendor, read again when what was read is a minute old.
+
+    It is asked within a transaction of the control file, for every task that is looked at.
+
+    Args:
+        path: The control file, which may not be there yet.
+        clock: The node's clock.
+    """
+    last: tuple[date, float, Mapping[str, int]] | None = None
+
+    def spent() -> Mapping[str, int]:
+        nonlocal last
+        now = clock.read()
+        today = now.wall.date()
+        if last is None or last[0] != today or now.steady - last[1] >= SPENT_SECONDS:
+            last = today, now.steady, read_spent(path, today) if path.exists() else {}
+        return last[2]
+
+    return spent
+
+
+def agreed_start(path: Path, boot: str) -> datetime | None:
+    """When the machine started by the clock that the control file's users agreed on.
+
+    Args:
+        path: The control file, which is there.
+        boot: This start of the machine.
+
+    Returns:
+        The time; none where nobody used the file since the machine started.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            found = con.execute(
+                "select started_at from node_clock where boot = ?", (boot,)
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return moment_of(found[0]) if found else None
 
 
 def read_table(path: Path, name: str) -> pa.Table:

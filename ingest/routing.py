@@ -48,7 +48,7 @@ def route(
     asof: date,
     universe: Collection[str],
     *,
-    today: date | None = None,
+    today: date,
     registry: Registry | None = None,
     known: Known = NOTHING_KNOWN,
 ) -> list[Provider]:
@@ -60,9 +60,9 @@ def route(
 
     Args:
         dataset: Logical dataset, e.g. ``equities_bars_1d``.
-        asof: The date of the data.
+        asof: The date of the data, not of asking.
         universe: The symbols wanted; empty where the dataset has none.
-        today: The UTC date of asking, none where it is ``asof`` itself.
+        today: The UTC date of asking: what a plan reaches moves with it.
         registry: The capabilities; none reads the free ones of the project's seed.
         known: Coverage and spending, where the caller knows them.
 
@@ -74,7 +74,7 @@ def route(
     """
     registry = registry or Registry.of(read_capabilities())
     day_after = asof + timedelta(days=1)
-    return route_window(dataset, asof, day_after, universe, today or asof, registry, known)
+    return route_window(dataset, asof, day_after, universe, today, registry, known)
 
 
 def route_window(

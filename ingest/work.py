@@ -11,7 +11,7 @@ from ingest.datasets import DATASETS, fmp
 from ingest.http import VendorClient
 from ingest.jobs import ClientFactory, IngestReport
 from ingest.queue import Providers
-from ingest.routing import route_window
+from ingest.routing import Known, route_window
 from ingest.run import run_ingest
 from ingest.tasks import Task
 from trademl.errors import ConfigError
@@ -111,7 +111,12 @@ def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
     return tuple(vendor for vendor in registry.vendors if vendor in serving & _keyed(settings))
 
 
-def providers_of(registry: Registry, settings: Settings, today: Callable[[], date]) -> Providers:
+def providers_of(
+    registry: Registry,
+    settings: Settings,
+    today: Callable[[], date],
+    spent: Callable[[], Mapping[str, int]] = dict,
+) -> Providers:
     """The vendors that may serve a task, best first.
 
     A QC_PROBE goes to a second opinion, everything else to those that the lake is made of. Where
@@ -121,12 +126,16 @@ def providers_of(registry: Registry, settings: Settings, today: Callable[[], dat
         registry: What vendors serve.
         settings: Which keys are set.
         today: The UTC date of asking.
+        spent: Calls of that day by vendor: who has little left goes behind its equals. What vendors
+            have filled does not count here: where several may serve a task, no table of the lake
+            says whose rows it holds (ADR 17).
     """
     usable = usable_vendors(registry, settings)
 
     def providers(task: Task) -> Sequence[str]:
         symbols = (task.symbol,) if task.symbol else ()
-        ranked = route_window(task.dataset, task.start, task.end, symbols, today(), registry)
+        known = Known(spent=spent())
+        ranked = route_window(task.dataset, task.start, task.end, symbols, today(), registry, known)
         able = [
             one.vendor
             for one in ranked

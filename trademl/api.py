@@ -1,15 +1,17 @@
 """The public face: what other people's code may import and rely on."""
 
 import threading
-from datetime import UTC, datetime
+from collections.abc import Collection
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from ingest import routing
 from ingest.audit import TABLES, Scope, audit, window_of
+from ingest.known import known_of
 from ingest.node import HEAVY_DAYS
-from ingest.node_clock import machine_clock
+from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, open_node
 from ingest.repair import backfill
-from ingest.routing import route
 from models_ml.cpcv import CombinatorialPurgedCV
 from models_ml.overfitting import (
     PboResult,
@@ -57,6 +59,32 @@ __all__ = [
 ]
 
 
+def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.Provider]:
+    """The vendors to ask now for a dataset's data of a date, best first (S4 2.6).
+
+    Asking is today, UTC, by ``TRADEML_CLOCK`` where it is set; ``asof`` is the date of the data.
+    Who serves only snapshots of today serves no other date, and a plan that reaches two years back
+    reaches two years back from today. Who has filled the partition (GREEN in the newest published
+    version), or has spent most of its day (control file), goes further back.
+
+    Args:
+        dataset: Logical dataset, e.g. ``equities_bars_1d``.
+        asof: The date of the data.
+        universe: The symbols wanted; empty where the dataset has none.
+
+    Returns:
+        Providers by falling score; empty where nobody serves that date any more, or yet.
+
+    Raises:
+        ConfigError: No vendor serves such a dataset, or settings make no sense.
+        DataError: The newest version or the control file cannot be read.
+    """
+    settings = Settings()
+    today = _clock(settings).read().wall.date()
+    known = known_of(settings.data.resolve(), dataset, asof, today)
+    return routing.route(dataset, asof, universe, today=today, known=known)
+
+
 def audit_scan(tables: list[str]) -> None:
     """Queues GAP tasks for the partitions of the last 180 days that are not GREEN (S4 7).
 
@@ -86,14 +114,14 @@ def backfill_run(budget: dict[str, int] | None = None) -> None:
 
 def _node() -> Node:
     settings = Settings()
-    ahead = (parse_clock(settings.clock) - datetime.now(UTC)) if settings.clock else None
-    return open_node(
-        settings.data.resolve(),
-        settings,
-        machine_clock(lambda: datetime.now(UTC) + ahead if ahead else datetime.now(UTC)),
-        threading.Event().wait,
-        _no_build,
-    )
+    wait = threading.Event().wait
+    return open_node(settings.data.resolve(), settings, _clock(settings), wait, _no_build)
+
+
+def _clock(settings: Settings) -> NodeClock:
+    """This machine's clock, or one that begins at ``TRADEML_CLOCK``."""
+    ahead = (parse_clock(settings.clock) - datetime.now(UTC)) if settings.clock else timedelta(0)
+    return machine_clock(lambda: datetime.now(UTC) + ahead)
 
 
 def _no_build(_data_dir: Path, _clock: datetime) -> str:

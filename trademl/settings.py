@@ -8,11 +8,19 @@ import os
 from collections.abc import Mapping
 from datetime import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -44,6 +52,13 @@ VENDOR_ALIASES = {
 _ELSEWHERE = {"TRADEML_MEMORY_LIMIT"}
 """Variables that dbt's profile reads."""
 
+_Days = Annotated[int, Field(ge=1, le=36600)]
+_Slots = Annotated[int, Field(ge=1, le=64)]
+_Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
+_Fraction = Annotated[float, Field(gt=0, le=1)]
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Url = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+")]
+
 Layer = tuple[str, dict[str, Any]]
 """A layer's name, and the values it sets, by field."""
 
@@ -65,11 +80,13 @@ class Settings(BaseSettings):
         clock: The run's time, ISO 8601; none takes now.
         keep_bodies: Whether vendors' bodies are kept as received, under ``bodies/``.
         node_id: Names this node in leases and logs.
-        max_inflight: Requests at once per vendor; ``default`` for the others.
-        freeze_seconds: How long a vendor rests after it refused; ``default`` for the others.
+        scheduler_mode: How work is given out; every vendor has executors of its own.
+        max_inflight: Requests at once per vendor, 1 to 64; ``default`` for the others.
+        freeze_seconds: How long a vendor rests after it refused, at most a week; ``default`` for
+            the others.
         max_days_per_task: Upper bound on the days of a backfill task, beside the dataset's own.
-        forward_quota: FORWARD tasks that are served before all others in each cycle.
-        min_green_fraction: GREEN fraction that stage gating asks for.
+        forward_quota: FORWARD tasks that are served before all others in each cycle, at least 1.
+        min_green_fraction: GREEN fraction that stage gating asks for, up to 1.
         maintenance_time: When maintenance and the heavy audit run, local to ``timezone``.
         timezone: The node's time zone.
         training_enabled: Whether this environment trains models.
@@ -88,12 +105,13 @@ class Settings(BaseSettings):
     reference_dir: Path | None = None
 
     keep_bodies: bool = _named("KEEP_BODIES")
-    node_id: str = _named("EDGE_NODE_ID")
-    max_inflight: dict[str, int]
-    freeze_seconds: dict[str, float]
-    max_days_per_task: int = _named("BACKFILL_MAX_DAYS_PER_TASK")
-    forward_quota: int
-    min_green_fraction: float = _named("BACKFILL_MIN_GREEN_FRAC")
+    node_id: _Name = _named("EDGE_NODE_ID")
+    scheduler_mode: Literal["per_vendor"] = _named("EDGE_SCHEDULER_MODE")
+    max_inflight: dict[str, _Slots]
+    freeze_seconds: dict[str, _Seconds]
+    max_days_per_task: _Days = _named("BACKFILL_MAX_DAYS_PER_TASK")
+    forward_quota: Annotated[int, Field(ge=1)]
+    min_green_fraction: _Fraction = _named("BACKFILL_MIN_GREEN_FRAC")
     maintenance_time: time
     timezone: str
     macro_series: tuple[str, ...]
@@ -110,17 +128,17 @@ class Settings(BaseSettings):
     fred_key: SecretStr = _secret("FRED_API_KEY")
     sec_user_agent: str = Field(default="", validation_alias=AliasChoices("SEC_USER_AGENT"))
 
-    alpaca_data_url: str
-    alpaca_trading_url: str
-    alphavantage_url: str
-    binance_url: str
-    finnhub_url: str
-    fmp_url: str
-    fred_url: str
-    massive_url: str
-    sec_data_url: str
-    sec_www_url: str
-    tradingview_url: str
+    alpaca_data_url: _Url
+    alpaca_trading_url: _Url
+    alphavantage_url: _Url
+    binance_url: _Url
+    finnhub_url: _Url
+    fmp_url: _Url
+    fred_url: _Url
+    massive_url: _Url
+    sec_data_url: _Url
+    sec_www_url: _Url
+    tradingview_url: _Url
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -132,8 +150,10 @@ class Settings(BaseSettings):
             where = ".".join([field, *entry])
             layer = sources().get(where) or sources().get(field, "default")
             got = "" if is_secret(field) else f", got {first['input']!r}"
+            by = variables(field) or [_PER_VENDOR[field] + "_".join(entry).upper()]
+            wrong = first["msg"].removeprefix("Value error, ")
             raise ConfigError(
-                f"setting {where} ({layer}): {first['msg']}{got}; see `trademl config show`"
+                f"setting {where} ({layer}): {wrong}{got}; mend it there or set {' or '.join(by)}"
             ) from None
 
     @field_validator("max_inflight", "freeze_seconds")
@@ -141,9 +161,21 @@ class Settings(BaseSettings):
     def _has_default(cls, table: dict[str, float]) -> dict[str, float]:
         if "default" not in table:
             raise ValueError("needs an entry 'default'")
-        if any(value <= 0 for value in table.values()):
-            raise ValueError("takes positive numbers only")
         return table
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError("no time zone such as America/New_York")
+        return name
+
+    @field_validator("maintenance_time")
+    @classmethod
+    def _is_local(cls, at: time) -> time:
+        if at.tzinfo is not None:
+            raise ValueError("takes a local time such as 02:00; the zone is a setting of its own")
+        return at
 
     @field_validator("macro_series", mode="before")
     @classmethod

@@ -54,7 +54,7 @@ QUARANTINE = pa.schema(
 def publish(data, missing, symbols=SYMBOLS, spells=(), toxic=(), more=None):
     """All sessions of the symbols GREEN but for ``{(symbol, day): (status, code)}``."""
     rows = [
-        {"table_name": EQUITIES, "symbol": f"id-{symbol}", "dt": day}
+        {"source_name": "alpaca", "table_name": EQUITIES, "symbol": f"id-{symbol}", "dt": day}
         | dict(zip(("status", "qc_code"), missing.get((symbol, day), ("GREEN", "OK")), strict=True))
         for symbol in symbols
         for day in trading_days()

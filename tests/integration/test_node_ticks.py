@@ -142,6 +142,16 @@ def test_a_mistake_of_the_program_ends_the_node(data, server):
         run_node(node)
 
 
+def test_a_mistake_of_the_program_leaves_no_run_behind_that_seems_to_go_on(data, server):
+    steps = Steps()
+    builds = Builds(steps)
+    builds.error = RuntimeError("a mistake")
+    node = make_node(data, server, steps, builds, settings=KEYLESS)
+    with pytest.raises(RuntimeError, match="a mistake"):
+        run_once(node)
+    assert [status for _, status in runs(node, MAINTENANCE)] == ["FAILED"]
+
+
 def test_live_data_are_asked_for_while_the_lake_is_built(data, server, monkeypatch):
     asked, steps = threading.Semaphore(0), Steps()
     monkeypatch.setattr(loops, "forward", lambda *_args: asked.release())

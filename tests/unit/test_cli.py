@@ -1,8 +1,10 @@
 """The command line documents itself, README documents it, and errors end as they should."""
 
+import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -182,3 +184,45 @@ def test_readme_lists_the_exit_codes():
     listed = re.search(r"Exit codes: (.*)", README)
     assert listed is not None
     assert codes | {0} == {int(code) for code in re.findall(r"\b\d\b", listed[1])}
+
+
+@pytest.fixture
+def entry(monkeypatch, capsys, tmp_path):
+    """Calls an entry point as its script does; gives the exit code, stdout and stderr."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    monkeypatch.setattr(trademl.cli, "log_to", lambda data_dir: None)
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(tmp_path)
+
+    def entry(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [f"/usr/bin/{name}", *arguments])
+        code = 0
+        try:
+            pkgutil.resolve_name(scripts[name])()
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return entry
+
+
+@pytest.mark.parametrize(("name", "command"), [("ata-audit", "gaps"), ("ata-backfill", "run")])
+@pytest.mark.parametrize("before", [(), ("--debug",)])
+def test_an_entry_point_takes_its_command_or_leaves_it_out(entry, name, command, before):
+    code, with_it, _ = entry(name, *before, command, "--help")
+    assert (code, with_it.splitlines()[0]) == (0, f"Usage: {name} {command} [OPTIONS]")
+    assert entry(name, *before, "--help") == (0, with_it, "")
+    assert entry(name, "--version")[0] == 0
+
+
+@pytest.mark.parametrize("words", [("gaps", "--tables", "tea"), ("--tables", "tea")])
+def test_an_entry_point_does_what_its_command_does(entry, words):
+    code, _, err = entry("ata-audit", *words)
+    assert (code, "tea" in err) == (2, True), err
+
+
+@pytest.mark.parametrize("words", [("run", "--budget", "-1"), ("--budget", "-1"), ("spend",)])
+def test_an_entry_point_refuses_what_its_command_refuses(entry, words):
+    code, _, err = entry("ata-backfill", *words)
+    assert (code, err.startswith("error: "), len(err.splitlines())) == (2, True, 1)

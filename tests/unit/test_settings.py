@@ -136,11 +136,24 @@ def test_every_setting_has_a_row(show):
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("TRADEML_ENV", "moon", "TRADEML_ENV is 'moon'; there are: ci, local, pi, workstation"),
+        ("TRADEML_ENV", "moon", "TRADEML_ENV is 'moon'; there are: ci, dev, local, pi, prod,"),
         ("TRADEML_FORWARD_QUOTA", "many", "setting forward_quota (environment):"),
         ("BACKFILL_MAX_DAYS_PER_TASK", "x", "setting max_days_per_task (environment):"),
         ("NODE_MAX_INFLIGHT_FMP", "few", "setting max_inflight.fmp (environment):"),
-        ("NODE_MAX_INFLIGHT_FMP", "0", "takes positive numbers only"),
+        ("NODE_MAX_INFLIGHT_FMP", "0", "setting max_inflight.fmp (environment):"),
+        ("NODE_MAX_INFLIGHT_FMP", "5000", "setting max_inflight.fmp (environment):"),
+        ("VENDOR_FREEZE_SECONDS_FMP", "nan", "setting freeze_seconds.fmp (environment):"),
+        ("BACKFILL_MAX_DAYS_PER_TASK", "-5", "got '-5'; mend it there or set BACKFILL_MAX_DAYS_"),
+        ("BACKFILL_MAX_DAYS_PER_TASK", "0", "setting max_days_per_task (environment):"),
+        ("BACKFILL_MIN_GREEN_FRAC", "98", "setting min_green_fraction (environment):"),
+        ("BACKFILL_MIN_GREEN_FRAC", "0", "setting min_green_fraction (environment):"),
+        ("TRADEML_FORWARD_QUOTA", "-3", "setting forward_quota (environment):"),
+        ("TRADEML_TIMEZONE", "Mars/X", "no time zone such as America/New_York, got 'Mars/X'"),
+        ("TRADEML_MAINTENANCE_TIME", "25:00", "setting maintenance_time (environment):"),
+        ("TRADEML_MAINTENANCE_TIME", "02:00Z", "takes a local time such as 02:00"),
+        ("EDGE_NODE_ID", " ", "setting node_id (environment):"),
+        ("EDGE_SCHEDULER_MODE", "round_robin", "setting scheduler_mode (environment):"),
+        ("TRADEML_FMP_URL", "fmp.example", "setting fmp_url (environment):"),
         ("NODE_MAX_INFLIGHT_ALPCA", "3", "names no vendor of the registry: alpca"),
         ("TRADEML_FORWARD_QOUTA", "3", "no setting knows: TRADEML_FORWARD_QOUTA"),
     ],
@@ -173,12 +186,12 @@ def test_unknown_settings_of_a_file_are_refused(monkeypatch, tmp_path, show):
     assert (code, err) == (2, "error: base.yml has settings nobody knows: forward_qouta\n")
 
 
-@pytest.mark.parametrize("name", ["ci", "local", "pi", "workstation"])
+@pytest.mark.parametrize("name", ["ci", "dev", "local", "pi", "prod", "workstation"])
 def test_every_profile_makes_settings(monkeypatch, name):
     monkeypatch.setenv("TRADEML_ENV", name)
     found = Settings()
     assert found.env == name
-    assert found.training_enabled is (name in ("local", "workstation"))
+    assert found.training_enabled is (name not in ("ci", "pi"))
     assert found.backfill_enabled is (name != "ci")
     assert found.auto_promote is False
 

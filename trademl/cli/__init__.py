@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -66,13 +67,13 @@ def cli(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001 - main() reads
         log_to(Settings().data)
 
 
-def main() -> None:
+def main(command: click.Command = cli, name: str | None = None) -> None:
     """Entry point: turns the project's errors into one line on stderr and an exit code."""
     # matplotlib and MLflow would otherwise write into the home directory or report home.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     debug = "--debug" in sys.argv[1:]
     try:
-        cli(standalone_mode=False)
+        command(standalone_mode=False, prog_name=name)
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()} (--help shows the usage)", err=True)
         sys.exit(2)
@@ -97,3 +98,17 @@ def main() -> None:
             raise
         click.echo(f"error: {type(error).__name__}: {error} (--debug shows where)", err=True)
         sys.exit(1)
+
+
+def main_of(group: click.Group, usual: str) -> None:
+    """Entry point to one group of commands by a name of its own; its usual command may be left out.
+
+    Args:
+        group: The group.
+        usual: The command that is meant where none is named.
+    """
+    at = 2 if sys.argv[1:2] == ["--debug"] else 1
+    if not {*group.commands, "--version"}.intersection(sys.argv[at : at + 1]):
+        sys.argv.insert(at, usual)
+    renamed = click.Group(commands=group.commands, params=cli.params, callback=cli.callback)
+    main(renamed, Path(sys.argv[0]).name)

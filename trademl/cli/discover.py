@@ -7,7 +7,8 @@ import click
 
 from ingest.discovery.presets import load_scanner
 from ingest.discovery.run import run_discovery
-from trademl.cli.options import data_option
+from ingest.manual import client_by_hand
+from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -43,14 +44,18 @@ def discover_command(
     selection: one per identity, logic and direction, with tick size, lot size and precision.
     """
     settings = Settings()
+    folder, moment = data_dir or settings.data, _clock(clock or settings.clock, base_url)
     report = run_discovery(
         run_id,
         [load_scanner(name) for name in dict.fromkeys(names)],
-        data_dir=data_dir or settings.data,
-        clock=_clock(clock or settings.clock, base_url),
+        data_dir=folder,
+        clock=moment,
         settings=settings,
         base_url=base_url,
         strict=strict,
+        make_client=client_by_hand(
+            folder, "tradingview", "technical_rating_live", moment_of(settings)
+        ),
     )
     for note in report.notes:
         click.echo(f"not asked again: {note}")

@@ -1,15 +1,16 @@
 """``trademl ingest run`` and ``trademl replay``."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import click
 
+from ingest.manual import client_by_hand
 from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.symbols import read_symbols
-from trademl.cli.options import data_option
-from trademl.clock import iso, parse_clock
+from trademl.cli.options import data_option, moment_of
+from trademl.clock import iso
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 
@@ -42,21 +43,25 @@ def ingest_run(
 ) -> None:
     """Land what is missing of a dataset; where nothing is, make no call and no file.
 
+    Where the data node works in the same directory, every call counts in its budget.
+
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
     settings = Settings()
     if reference_dir is not None:
         settings = settings.model_copy(update={"reference_dir": reference_dir})
+    folder, moment = data_dir or settings.data, moment_of(settings, clock)
     report = run_ingest(
         vendor,
         dataset,
-        data_dir=data_dir or settings.data,
-        clock=_clock(clock, settings),
+        data_dir=folder,
+        clock=moment,
         settings=settings,
         start=_day("--start", start),
         end=_day("--end", end),
         symbols=None if symbols is None else read_symbols(symbols),
         base_url=base_url,
+        make_client=client_by_hand(folder, vendor, dataset, moment_of(settings)),
     )
     for reason in report.skipped:
         click.echo(f"nothing to do: {reason}")
@@ -78,7 +83,7 @@ def ingest_run(
 @click.option("--clock", help="Serve what was known by then; default: TRADEML_CLOCK, else now.")
 def replay_command(market: Path, port: int, faults: str, clock: str | None) -> None:
     """Serve a market in the vendors' wire formats until interrupted."""
-    moment = _clock(clock, Settings())
+    moment = moment_of(Settings(), clock)
     try:
         server = ReplayServer(market, moment, faults, port=port)
     except OSError as error:
@@ -90,11 +95,6 @@ def replay_command(market: Path, port: int, faults: str, clock: str | None) -> N
         server.serve_forever()
     except KeyboardInterrupt:
         click.echo("replay ended")
-
-
-def _clock(text: str | None, settings: Settings) -> datetime:
-    chosen = text or settings.clock
-    return parse_clock(chosen) if chosen else datetime.now(UTC)
 
 
 def _day(option: str, text: str | None) -> date | None:

@@ -17,6 +17,7 @@ from ingest.node import HEAVY_DAYS, run_node, run_once
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, Wait, open_node
 from ingest.repair import MOST_FILLS, backfill, repair
+from trademl.cli import main_of
 from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
@@ -207,19 +208,10 @@ def _say_tables(tables: tuple[TableAudit, ...]) -> None:
 
 
 def audit_entry() -> None:
-    """``ata-audit``: the same as ``trademl audit gaps``."""
-    _as_trademl("audit", "gaps")
+    """``ata-audit [gaps]``: the same as ``trademl audit gaps``."""
+    main_of(audit_group, "gaps")
 
 
 def backfill_entry() -> None:
-    """``ata-backfill``: the same as ``trademl backfill run``."""
-    _as_trademl("backfill", "run")
-
-
-def _as_trademl(*command: str) -> None:
-    import sys
-
-    from trademl.cli import main
-
-    sys.argv[1:1] = command
-    main()
+    """``ata-backfill [run]``: the same as ``trademl backfill run``."""
+    main_of(backfill_group, "run")

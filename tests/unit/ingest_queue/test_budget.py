@@ -177,7 +177,7 @@ def test_the_environment_sets_limits_under_any_name_of_a_vendor(monkeypatch):
     ("name", "value", "message"),
     [
         ("NODE_MAX_INFLIGHT_ALPACCA", "3", "alpacca; there are"),
-        ("NODE_MAX_INFLIGHT_ALPACA", "0", "positive numbers only"),
+        ("NODE_MAX_INFLIGHT_ALPACA", "0", "max_inflight.alpaca"),
         ("VENDOR_FREEZE_SECONDS_DEFAULT", "soon", "freeze_seconds.default"),
         ("BACKFILL_MAX_DAYS_PER_TASK", "", "max_days_per_task"),
     ],

@@ -39,9 +39,12 @@ def test_the_file_has_the_columns_of_the_specification_first_and_notes_last():
     assert [*header[:7], header[-1]] == [*SPEC_COLUMNS, "priority", "notes"]
 
 
-def test_soft_caps_are_positive_and_a_vendor_with_a_daily_limit_has_it_on_every_row():
-    assert {row.soft_daily_cap for row in ROWS if row.vendor == "alphavantage"} == {25}
-    assert {row.soft_daily_cap for row in ROWS if row.vendor == "fmp"} == {250}
+def test_a_vendor_with_a_daily_limit_has_it_on_every_row_but_those_asked_name_by_name():
+    caps = {(row.vendor, row.dataset): row.soft_daily_cap for row in ROWS}
+    assert caps.pop(("alphavantage", "earnings_history")) == 20
+    assert caps.pop(("fmp", "fundamentals_statements")) == 215
+    assert {cap for (vendor, _), cap in caps.items() if vendor == "alphavantage"} == {25}
+    assert {cap for (vendor, _), cap in caps.items() if vendor == "fmp"} == {250}
     assert FREE.limits("massive").rpm == 5
 
 
@@ -166,11 +169,35 @@ def test_equals_go_by_name():
     ]
 
 
-def test_asked_for_today_by_default_with_the_projects_own_registry():
-    found = api.route("equities_bars_1d", TODAY, ["AAPL"])
-    assert [(provider.vendor, provider.endpoint) for provider in found] == [
-        ("alpaca", "/v2/stocks/bars?timeframe=1Day")
-    ]
+@pytest.mark.parametrize(
+    ("dataset", "asof", "able"),
+    [
+        ("equities_bars_1d", TODAY, ["alpaca"]),  # the others deliver a day later
+        ("equities_bars_1d", date(2024, 12, 31), ["massive", "alpaca", "fmp"]),
+        ("equities_bars_1d", date(2015, 1, 2), ["fmp"]),
+        ("options_chain", date(2015, 1, 2), []),
+        ("earnings_calendar", date(2015, 1, 2), ["fmp"]),
+        ("earnings_calendar", date(2026, 3, 20), ["finnhub", "fmp"]),
+    ],
+)
+def test_the_public_route_asks_today_for_data_of_another_day(
+    monkeypatch, tmp_path, dataset, asof, able
+):
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
+    monkeypatch.setenv("TRADEML_CLOCK", f"{TODAY}T12:00:00Z")
+    assert [provider.vendor for provider in api.route(dataset, asof, ["AAPL"])] == able
+
+
+def test_what_a_plan_reaches_moves_with_the_day_of_asking(monkeypatch, tmp_path):
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
+
+    def able(clock):
+        monkeypatch.setenv("TRADEML_CLOCK", clock)
+        found = api.route("equities_bars_1d", date(2024, 12, 31), ["AAPL"])
+        return [provider.vendor for provider in found]
+
+    assert "massive" in able("2026-12-31T00:00:00Z")
+    assert "massive" not in able("2027-01-01T00:00:00Z")
 
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones():
