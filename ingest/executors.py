@@ -1,11 +1,14 @@
 """One executor per vendor, so that a slow or frozen vendor delays no other (S4 2.5)."""
 
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
+from traceback import extract_tb
 
 import structlog
 
@@ -16,7 +19,7 @@ from ingest.node_context import Node
 from ingest.queue import LeaseLost, Queue
 from ingest.tasks import KINDS, Kind, Lease, Work
 from ingest.work import fill, usable_vendors
-from trademl.errors import NotEntitled, RateLimited, StaleData, TradeMLError, Unavailable
+from trademl.errors import DataError, NotEntitled, RateLimited, StaleData, TradeMLError, Unavailable
 
 IDLE_SECONDS = 5.0
 CYCLE_SIZE = 100
@@ -81,7 +84,7 @@ def work_all(node: Node, order: Order, tally: Tally | None = None) -> Tally:
         tally: Counts on; none begins at zero.
 
     Raises:
-        Exception: What is no error of vendor, data or settings ends all executors.
+        Exception: Trouble with the control file ends all executors; a connector's ends its task.
     """
     tally = tally or Tally()
     slots = [
@@ -193,8 +196,26 @@ def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
             base_url=node.base_url,
             make_client=meter.client,
         )
+    except (TradeMLError, sqlite3.Error):
+        raise
+    except Exception as fault:
+        # No text of it: who raised it did not think of keys.
+        raise DataError(
+            f"{lease.vendor} {lease.task.dataset} met a fault of TradeML, {type(fault).__name__} "
+            f"{_place(fault)}: the task is put off, all others go on; please report it"
+        ) from None
     finally:
         meter.settle()
+
+
+def _place(fault: Exception) -> str:
+    """The last line of ours on the way to a fault."""
+    ours = Path(__file__).parent
+    frames = [
+        frame for frame in extract_tb(fault.__traceback__) if ours in Path(frame.filename).parents
+    ]
+    last = frames[-1]
+    return f"at {Path(last.filename).relative_to(ours.parent)}:{last.lineno}"
 
 
 def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> str:

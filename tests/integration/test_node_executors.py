@@ -1,5 +1,6 @@
 """Forward ingest and the vendors' executors against the replay, over loopback."""
 
+import sqlite3
 from datetime import date, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer
 from ingest.stages import Stage, stage_path, write_stage
 from ingest.tasks import Work
+from ingest.vendors import binance
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import (
     LAST,
@@ -210,3 +212,39 @@ def test_the_stage_names_the_symbols(market, data, steps):
         stage_path(data).write_text("symbols: 7")
         with pytest.raises(ConfigError, match=r"stage\.yml"):
             node.universe()
+
+
+@pytest.mark.parametrize("fault", [ValueError("hush-hush"), RecursionError(), KeyError("bars")])
+def test_a_connector_that_breaks_spoils_its_own_task_only(market, data, steps, monkeypatch, fault):
+    def broken(*_args):
+        raise fault
+
+    monkeypatch.setattr(binance, "_rows", broken)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        with node.queue() as queue:
+            queue.add(
+                [
+                    Work(f"{kind}_bars_1d", LAST, LAST + timedelta(days=1), "BOOTSTRAP", symbol)
+                    for kind, symbol in (("crypto", "BTCUSDT"), ("equities", "AAA"))
+                ]
+            )
+        assert work(node).outcomes == {("binance", "failed"): 1, ("alpaca", "done"): 1}
+    ((reason,),) = [row for row in tasks(node, "last_error") if row[0]]
+    assert f"met a fault of TradeML, {type(fault).__name__} at ingest/" in reason
+    assert "hush" not in reason
+
+
+def test_a_control_file_that_fails_ends_the_node(market, data, steps, monkeypatch):
+    def failing(*_args):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(binance, "_rows", failing)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        with node.queue() as queue:
+            queue.add(
+                [Work("crypto_bars_1d", LAST, LAST + timedelta(days=1), "BOOTSTRAP", "BTCUSDT")]
+            )
+        with pytest.raises(sqlite3.OperationalError):
+            work(node)
