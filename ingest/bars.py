@@ -66,7 +66,7 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     wanted = _asks(job, source, symbols, before, end)
     if not wanted:
         return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
-    known = frozenset(bookmarks.coverage(before)) | _listed(job, source)
+    known = bookmarks.symbols_of(before) | _listed(job, source)
     with source.connect(job) as client:
         done = [_land(job, source, client, ask, known) for ask in wanted]
     _refuse_silence(source, wanted, done)
@@ -83,7 +83,7 @@ def _asks(
 ) -> list[Ask]:
     step_back = cache(source.step_back)
     counts = [found for found in before if not job.again or job.is_fresh(found.ingested_at)]
-    spans = bookmarks.coverage(counts)
+    spans = bookmarks.coverage(counts, symbols)
 
     def begin(symbol: str) -> date | None:
         return begin_of(spans, symbol, job.start, end, source.history, step_back)
