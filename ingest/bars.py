@@ -154,7 +154,7 @@ def _refuse_silence(source: BarSource, wanted: list[Ask], done: list[Landed]) ->
 
 
 def _refuse_staleness(job: Job, source: BarSource, before: list[Envelope], end: date) -> None:
-    after = bookmarks.landed(job.data_dir, source.endpoint)
+    after = [*before, *bookmarks.landed(job.data_dir, source.endpoint, job.clock.date())]
     then, now = bookmarks.newest_event(before), bookmarks.newest_event(after)
     if not _is_stale(source, after, end) or (now is not None and (then is None or now > then)):
         return
