@@ -67,7 +67,7 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     wanted = _asks(job, source, symbols, before, end)
     if not wanted:
         return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
-    known = frozenset(bookmarks.coverage(before)) | _listed(job, source)
+    known = bookmarks.symbols_of(before) | _listed(job, source)
     with source.connect(job) as client:
         done = [_land(job, source, client, ask, known) for ask in wanted]
     _refuse_silence(source, wanted, done)
@@ -84,7 +84,7 @@ def _asks(
 ) -> list[Ask]:
     step_back = cache(source.step_back)
     counts = [found for found in before if not job.again or job.is_fresh(found.ingested_at)]
-    spans = bookmarks.coverage(counts)
+    spans = bookmarks.coverage(counts, symbols)
 
     def begin(symbol: str) -> date | None:
         return begin_of(spans, symbol, job.start, end, source.history, step_back)
@@ -156,7 +156,7 @@ def _refuse_silence(source: BarSource, wanted: list[Ask], done: list[Landed]) ->
 
 
 def _refuse_staleness(job: Job, source: BarSource, before: list[Envelope], end: date) -> None:
-    after = bookmarks.landed(job.data_dir, source.endpoint)
+    after = [*before, *bookmarks.landed(job.data_dir, source.endpoint, job.clock.date())]
     then, now = bookmarks.newest_event(before), bookmarks.newest_event(after)
     if not _is_stale(source, after, end) or (now is not None and (then is None or now > then)):
         return

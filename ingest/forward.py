@@ -55,6 +55,10 @@ def freshness(node: Node, active: Active) -> Freshness:
     if active.is_bars:
         newest = _newest_bar(landed, active.zone)
         is_behind = bool(names) and (newest is None or newest < expected)
+        if active.names:
+            # A fetch of many names is of several files, and may have ended between two of them.
+            spans = bookmarks.coverage(landed, names)
+            is_behind |= any(name not in spans or spans[name][-1][1] < expected for name in names)
         return Freshness(active, expected, newest, ("",) if is_behind else ())
     landings = _newest_landings(active, landed)
     found = {name: landings.get(name) for name in names}

@@ -66,7 +66,7 @@ def land_pieces(job: Job, source: PieceSource) -> IngestReport:
     pieces = source.plan(job, before)
     if not pieces:
         return IngestReport(skipped=(f"{source.dataset} is landed as far as it was asked",))
-    known = frozenset().union(*(found.symbols for found in before))
+    known = bookmarks.symbols_of(before)
     with source.connect(job) as client:
         done = [_land(job, source, client, piece, known) for piece in pieces]
     _refuse_silence(source, done)

@@ -66,7 +66,7 @@ def _coverage(node: Node, stage: Stage, dataset: str) -> Coverage:
     landed = [
         found for name in endpoints for found in bookmarks.landed(node.data_dir, ENDPOINTS[name])
     ]
-    asked = bookmarks.coverage(landed)
+    asked = bookmarks.coverage(landed, stage.symbols)
     days = _sessions(window)
     green = expected = 0
     for symbol in stage.symbols:

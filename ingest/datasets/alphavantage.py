@@ -68,11 +68,12 @@ def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
 def _chains(job: Job, before: list[Envelope]) -> list[Piece]:
     """One piece per symbol and session that is not landed."""
     last = _last_session(job)
-    start, spans = job.start or last, bookmarks.coverage(before)
+    start, names = job.start or last, named_symbols(job, "options_chain")
     if start < alphavantage.OPTIONS_BEGIN:
         raise ConfigError(f"options begin {alphavantage.OPTIONS_BEGIN}, {start} was asked")
+    spans = bookmarks.coverage(before, names)
     pieces = []
-    for symbol in named_symbols(job, "options_chain"):
+    for symbol in names:
         first = begin_of(spans, symbol, start, last, start, lambda day: day + _DAY)
         days = exchange_calendars.sessions(first, last) if first else []
         pieces += [Piece((symbol,), session.day, session.day) for session in days]

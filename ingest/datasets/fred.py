@@ -43,10 +43,11 @@ def _vintages_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
             "its beginning); leave --start and --end away"
         )
     yesterday = job.clock.astimezone(_CENTRAL).date() - timedelta(days=1)
-    fresh, spans = fresh_symbols(job, before), bookmarks.coverage(before)
+    names = named_symbols(job, "macro_vintages")
+    fresh, spans = fresh_symbols(job, before), bookmarks.coverage(before, names)
     return [
         Piece((name,), _covered_to(spans.get(name)) or fred.FIRST_VINTAGE, yesterday)
-        for name in named_symbols(job, "macro_vintages")
+        for name in names
         if name not in fresh
     ]
 

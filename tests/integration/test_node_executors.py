@@ -11,10 +11,12 @@ from ingest.node import work
 from ingest.node_limits import NodeLimits
 from ingest.repair import backfill, repair
 from ingest.replay.server import ReplayServer
+from ingest.run import run_ingest
 from ingest.stages import Stage, stage_path, write_stage
 from ingest.tasks import Work
 from ingest.vendors import binance
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
+from tests.integration.week_market import minute_rows
 from tests.unit.ingest.markets import (
     LAST,
     MORNING_AFTER,
@@ -22,6 +24,7 @@ from tests.unit.ingest.markets import (
     landed_files,
     landed_rows,
     small_market,
+    write,
 )
 from trademl.errors import ConfigError
 
@@ -63,6 +66,18 @@ def test_forward_asks_what_is_behind_and_nothing_twice(market, data, steps):
     with ReplayServer(market, MORNING_AFTER) as server:
         later = make_node(data, server, Steps(MORNING_AFTER + timedelta(hours=8)))
         assert forward(later) == 0
+
+
+def test_minutes_are_behind_until_every_name_of_the_stage_has_them(market, data, steps):
+    write_stage(data, Stage(0, LAST, {}, ("AAA", "BBB")))
+    write(market, "equities_minute", minute_rows())
+    asked = {"data_dir": data, "clock": MORNING_AFTER, "settings": KEYS, "start": LAST}
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        for symbol, behind in (("AAA", True), ("BBB", False)):
+            asked["symbols"] = [symbol]
+            run_ingest("alpaca", "equities_bars_1m", base_url=server.url, **asked)
+            assert ages(node)["equities_bars_1m"].is_fresh is not behind
 
 
 def test_a_stuck_vendor_delays_no_other(market, data, steps):

@@ -3,6 +3,7 @@ import pytest
 from ingest.budget import Verdict
 from ingest.capabilities import Registry, read_capabilities
 from ingest.node_limits import NodeLimits, limits_from
+from ingest.queue import LeaseLost
 from tests.unit.ingest_queue.node import Node, capability, work
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -201,3 +202,22 @@ def test_the_longest_wait_for_a_token_is_the_inverse_of_the_rate():
     assert spent(node, "FORWARD") == 0
     node.time.passes(0.01)
     assert spent(node, "FORWARD") == 1
+
+
+def test_a_call_given_back_is_one_of_the_day_it_was_paid_on():
+    node = Node(capability(soft_daily_cap=10, hard_rpm=60, burst_limit=2))
+    node.queue.add([work("A"), work("B")])
+    budget = node.queue.budget
+    before = budget.state("acme").tokens
+    node.queue.refund(node.lease())
+    assert (budget.state("acme").spent_today, budget.state("acme").tokens) == (0, before)
+    node.wait(12 * 3600 - 1)
+    late = node.lease()
+    assert budget.state("acme").spent_today == 1
+    node.time.passes(2)
+    assert budget.take("acme", BARS, "FORWARD") is Verdict.GRANTED
+    node.queue.refund(late)
+    assert budget.state("acme").spent_today == 1
+    node.queue.complete(late)
+    with pytest.raises(LeaseLost):
+        node.queue.refund(late)
