@@ -46,9 +46,9 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
+def judge(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover data or dates; wrong keys are 401."""
-    return NotEntitled if status == 403 else None
+    return NotEntitled if status == 403 and not said.startswith("<") else None
 
 
 def splits(client: VendorClient, symbols: Sequence[str], start: date, end: date) -> Iterator[Page]:
