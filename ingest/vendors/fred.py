@@ -223,9 +223,10 @@ def _read_vintages(body: bytes, offset: int) -> _VintageDates:
 def _read_observations(body: bytes, offset: int) -> _Observations:
     told: _Observations = read_json(_OBSERVATION_BODY.decode, body, _O)
     known = {"realtime_start", "realtime_end", "date", "value"}
+    days = known - {"value"}
     for row in told.observations:
-        if not known <= row.keys():
-            raise SchemaDrift(f"{_O} sent a row with {sorted(row)}, {sorted(known)} are known")
+        if not known <= row.keys() or not all(isinstance(row[name], str) for name in days):
+            raise SchemaDrift(f"{_O} sent a row {str(row)[:200]}, texts {sorted(known)} are known")
     _refuse_other_page(told.offset, offset, _O)
     return told
 

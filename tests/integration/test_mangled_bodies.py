@@ -146,7 +146,7 @@ def in_a_hurry(monkeypatch):
 
 @pytest.mark.parametrize(("vendor", "dataset"), NETWORK)
 @pytest.mark.parametrize(
-    "count", [pytest.param(12, id="few"), pytest.param(400, id="many", marks=pytest.mark.accept)]
+    "count", [pytest.param(20, id="few"), pytest.param(400, id="many", marks=pytest.mark.accept)]
 )
 def test_only_errors_of_our_own_come_out(replay, tmp_path, vendor, dataset, count):
     host, network = replay
