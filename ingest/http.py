@@ -187,7 +187,11 @@ class VendorClient:
             NotEntitled: The plan does not cover the request.
             Rejected: The vendor refuses the request.
         """
-        url = httpx.URL(following or path)
+        try:
+            url = httpx.URL(following or path)
+        except httpx.InvalidURL as error:
+            reason = self._one_line(str(error))
+            raise Rejected(f"{self.vendor} has no address {path[:60]!r}: {reason}") from error
         asked = {} if following else {**params, **(page or {})}
         query = (*url.params.multi_items(), *asked.items(), *self._query_keys.items())
         bare = url.copy_with(query=None)

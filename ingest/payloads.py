@@ -123,12 +123,12 @@ def table_of_columns(
     return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked)
 
 
-def utc_of(values: Sequence[int], unit: str, endpoint: Endpoint) -> pa.Array:
+def utc_of(values: Sequence[int | None], unit: str, endpoint: Endpoint) -> pa.Array:
     """Whole numbers since 1970 as UTC times.
 
     Args:
-        values: As a decoder has checked them.
-        unit: What they count: ``s`` or ``ms``.
+        values: As a decoder has checked them, none where there is no time.
+        unit: What they count: ``s``, ``ms`` or ``us``.
         endpoint: Named in messages.
 
     Raises:

@@ -10,9 +10,20 @@ import pytest
 from ingest import pace
 from ingest.datasets import DATASETS
 from ingest.http import VendorClient
+from ingest.replay import sec_wire
 from ingest.replay.sec_removals import FIRST_CIK
 from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
+from ingest.vendors import (
+    alpaca,
+    alpaca_options,
+    binance,
+    fred,
+    massive,
+    massive_bars,
+    massive_options,
+    tradingview,
+)
 from tests.integration.week_market import ALL_KEYS, whole_market
 from tests.unit.ingest.markets import MORNING_AFTER
 from trademl.errors import TradeMLError
@@ -23,7 +34,7 @@ VALUES = (
     *("null", "true", "-1", "0", "1.5", "1e308", "1e999", "NaN", "-Infinity"),
     *(str(2**63), str(-(2**63) - 1), str(10**30), "9" * 5_000, "253402300800000"),
     *('""', '"x"', '"NaN"', '"9999-99-99"', '"0001-01-01"', '"9999-12-31T23:59:59-10:00"'),
-    *('"http://["', r'"\u0000"', r'"\ud800"', '"\x80"', '"' + "x" * 5_000 + '"'),
+    *('"http://["', r'"/\u0000"', r'"\ud800"', '"\x80"', '"' + "x" * 70_000 + '"'),
     *("[]", "{}", "[null]", "[[]]", '{"a":1}', "[" * 50_000, "[" * 5_000 + "]" * 5_000),
 )
 TEXTS = ("", "null", "-1", "9" * 400, "9999-99-99", "NaN", "\x00", '"', "<", "&x;", "x" * 200_000)
@@ -71,6 +82,20 @@ ASKED = {
     "tradingview": {"technical_rating_live": ALL},
 }
 """What is asked for; of every other dataset, of bars, a symbol's March."""
+PAGES = (
+    (alpaca, "BARS_PER_PAGE", 9),
+    (alpaca, "ACTIONS_PER_PAGE", 1),
+    (alpaca_options, "SNAPSHOTS_PER_PAGE", 5),
+    (binance, "KLINES_PER_PAGE", 9),
+    (fred, "OBSERVATIONS_PER_PAGE", 3),
+    (fred, "VINTAGE_DATES_PER_PAGE", 3),
+    (massive, "ROWS_PER_PAGE", 1),
+    (massive_bars, "BASE_AGGREGATES_PER_PAGE", 40),
+    (massive_options, "CONTRACTS_PER_PAGE", 5),
+    (sec_wire, "RECENT_FILINGS", 1),
+    (tradingview, "ROWS_PER_PAGE", 2),
+)
+"""Small ones, so that what leads to the next is mangled too."""
 NETWORK = sorted(pair for pair in DATASETS if pair[0] not in ("file", "exchange_calendars"))
 
 
@@ -142,6 +167,8 @@ def replay(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
     monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    for module, name, rows in PAGES:
+        monkeypatch.setattr(module, name, rows)
 
 
 @pytest.mark.parametrize(("vendor", "dataset"), NETWORK)
