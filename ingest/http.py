@@ -43,6 +43,9 @@ IsNotice = Callable[[bytes], bool]
 """Whether a body with a good status is a refusal all the same, to be judged as one."""
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
+NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for a body that is no JSON, the last one where brackets never end."""
+
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]*)?")
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>")
 _SHOWN, _LOOKED_AT = 200, 10_000
@@ -183,7 +186,11 @@ class VendorClient:
             NotEntitled: The plan does not cover the request.
             Rejected: The vendor refuses the request.
         """
-        url = httpx.URL(following or path)
+        try:
+            url = httpx.URL(following or path)
+        except httpx.InvalidURL as error:
+            reason = self._one_line(str(error))
+            raise Rejected(f"{self.vendor} has no address {path[:60]!r}: {reason}") from error
         asked = {} if following else {**params, **(page or {})}
         query = (*url.params.multi_items(), *asked.items(), *self._query_keys.items())
         bare = url.copy_with(query=None)
@@ -289,6 +296,8 @@ class VendorClient:
         wait = retry_after(response.headers)
         judged = self._judge(status, said) if self._judge else None
         meaning = judged or _USUAL.get(status)
+        # Vendors refuse in JSON or text; a page comes from a firewall in front of them.
+        is_page = said.startswith("<")
         if meaning is RateLimited:
             wait = self._window if wait is None else wait
             hint = f"in {wait:.0f} s" if wait is not None else "in a minute"
@@ -298,7 +307,7 @@ class VendorClient:
             raise Banned(f"{what}; do not ask again for {wait:.0f} s, what is landed is kept", wait)
         if meaning is not None:
             raise meaning(f"{what}; {_ADVICE.get(meaning, 'try later')}")
-        if status >= 500 or status == 408:
+        if status >= 500 or status == 408 or (status == 403 and is_page):
             raise Unavailable(f"{what}; try later")
         if status in (402, 451):
             raise NotEntitled(f"{what}; {_ADVICE[NotEntitled]}")
@@ -380,7 +389,7 @@ def _message(body: bytes) -> str:
     """The message in a vendor's error body, or the whole body: keys are masked before a cut."""
     try:
         content = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return body.decode(errors="replace")
     if not isinstance(content, dict):
         return str(content)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ingest.payloads import Page, check_symbols, repeated
 from ingest.spelling import ours
 from ingest.staging import Staged, staged_file
 from trademl.clock import iso
-from trademl.errors import DataError
+from trademl.errors import DataError, SchemaDrift
 from trademl.files import sha256_of_bytes
 
 __all__ = ["ENDPOINTS", "Fetch", "Landed", "land"]
@@ -28,6 +28,10 @@ Facts = Callable[[], Mapping[str, str]]
 
 _ROWS_PER_GROUP = 50_000
 """Rows held in memory before they are written: about 5 pages, 10 MB."""
+
+_FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
+_MARGIN = timedelta(days=2)
+"""After the last day asked; its minutes in New York's evening are those of the next day in UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +150,37 @@ def _enveloped(
         if fetch.symbols:
             answered = _symbols(page.rows, fetch.endpoint)
             check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
+        _refuse_beyond(page.rows, fetch)
         totals.add(page, answered)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
+
+
+def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
+    """Refuses days and times beyond the calendar, and bars of days to come.
+
+    A single bar of the year 2100 would make its dataset look complete until then.
+
+    Raises:
+        SchemaDrift: Naming the column.
+    """
+    endpoint = fetch.endpoint
+    for column in rows.schema:
+        if not pa.types.is_temporal(column.type):
+            continue
+        is_event = endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts")
+        last = fetch.end + _MARGIN if is_event and fetch.end else _LAST
+        span = pc.min_max(rows.column(column.name).cast(UTC_TIME))
+        bounds = (pa.scalar(_utc_midnight(day), UTC_TIME) for day in (_FIRST, last))
+        low, high = (bound.value for bound in bounds)
+        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value <= high:
+            raise SchemaDrift(
+                f"{endpoint.path} sent a {column.name} outside {_FIRST}..{last}; nothing of this "
+                "fetch is landed"
+            )
+
+
+def _utc_midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC)
 
 
 def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:

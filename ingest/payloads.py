@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from ingest.endpoints import UTC_TIME, Endpoint
-from ingest.http import Answer
+from ingest.http import NOT_JSON, Answer
 from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
@@ -54,7 +55,7 @@ def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> De
         return decode(body)
     except msgspec.ValidationError as error:
         raise SchemaDrift(_drift(where, str(error))) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise Unavailable(
             f"{where} sent {len(body)} bytes that are not JSON ({error}); ask again later"
         ) from error
@@ -72,7 +73,7 @@ def usual(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded | None:
     """
     try:
         return decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return None
 
 
@@ -122,12 +123,12 @@ def table_of_columns(
     return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked)
 
 
-def utc_of(values: Sequence[int], unit: str, endpoint: Endpoint) -> pa.Array:
+def utc_of(values: Sequence[int | None], unit: str, endpoint: Endpoint) -> pa.Array:
     """Whole numbers since 1970 as UTC times.
 
     Args:
-        values: As a decoder has checked them.
-        unit: What they count: ``s`` or ``ms``.
+        values: As a decoder has checked them, none where there is no time.
+        unit: What they count: ``s``, ``ms`` or ``us``.
         endpoint: Named in messages.
 
     Raises:
@@ -137,6 +138,25 @@ def utc_of(values: Sequence[int], unit: str, endpoint: Endpoint) -> pa.Array:
         return pa.array(values, pa.timestamp(unit, "UTC")).cast(UTC_TIME)
     except _UNTYPED as error:
         raise SchemaDrift(_drift(endpoint.path, f"a time is none: {error}")) from error
+
+
+def moment_of(text: str, endpoint: Endpoint) -> datetime:
+    """A written time, with a zone where one is written.
+
+    Args:
+        text: ISO 8601.
+        endpoint: Named in messages.
+
+    Raises:
+        SchemaDrift: It is none, or so far off that it has no UTC.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is no time")) from error
+    if not MINYEAR < moment.year < MAXYEAR:
+        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is beyond all times"))
+    return moment
 
 
 def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
@@ -216,7 +236,9 @@ def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     kinds = set(map(type, values))
     if str in kinds and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         return pa.array(values, pa.string()).cast(kind)
-    # Arrow takes a boolean for 1.0 and cuts 1.5 to 1 without a word.
+    # Arrow counts days from a number, takes a boolean for 1.0 and cuts 1.5 to 1, without a word.
+    if pa.types.is_temporal(kind) and kinds & {int, float}:
+        raise pa.ArrowTypeError("expected a day or time as text, got a number")
     if pa.types.is_floating(kind) and bool in kinds:
         raise pa.ArrowTypeError("expected a number, got a boolean")
     if pa.types.is_integer(kind) and float in kinds:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, read_json, table_of
+from ingest.payloads import Page, page_of, read_json, table_of, usual
 from trademl.clock import iso
 from trademl.errors import NotEntitled, Rejected, SchemaDrift, Unavailable, VendorError
 
@@ -170,10 +170,16 @@ def read_bars(body: bytes, endpoint: Endpoint = BARS) -> Part:
         Unavailable: The body is malformed.
         SchemaDrift: A field is absent or of another type.
     """
-    try:
-        page = _BAR_PAGE.decode(body)
-    except msgspec.DecodeError:
+    page = usual(_BAR_PAGE.decode, body)
+    if page is None:
         return _read_unusual_bars(body, endpoint)
+    try:
+        return _read_usual_bars(page, endpoint)
+    except OverflowError:  # more trades than 64 bits count: the slow way names the field
+        return _read_unusual_bars(body, endpoint)
+
+
+def _read_usual_bars(page: _BarPage, endpoint: Endpoint) -> Part:
     by_symbol = page.bars or {}
     flat = [bar for bars_of_one in by_symbol.values() for bar in bars_of_one]
     counts = [len(bars_of_one) for bars_of_one in by_symbol.values()]

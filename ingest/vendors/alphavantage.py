@@ -112,10 +112,7 @@ def is_notice(body: bytes) -> bool:
     if not text.startswith(b"{"):
         is_listing = text.startswith(_LISTING_HEADER[0].encode())
         return not is_listing and judge(200, body.decode(errors="replace")) is not Rejected
-    try:
-        names = _OBJECT.decode(body).keys()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+    names = (usual(_OBJECT.decode, body) or {}).keys()
     return bool(names) and names <= _NOTICES
 
 

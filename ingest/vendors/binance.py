@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME
+from ingest.endpoints import ENDPOINTS
 from ingest.http import Answer, Banned, VendorClient
 from ingest.payloads import (
     Page,
@@ -166,7 +166,7 @@ def _named(row: _Row) -> dict[str, Any]:
 def _read_info(body: bytes) -> pa.Table:
     info = read_json(_INFO.decode, body, EXCHANGE_INFO.path)
     records = [_pair(fields) for fields in info.symbols]
-    served = pa.array([info.serverTime * 1000] * len(records), pa.int64()).cast(UTC_TIME)
+    served = utc_of([info.serverTime] * len(records), "ms", EXCHANGE_INFO)
     return table_of(EXCHANGE_INFO, records, served)
 
 

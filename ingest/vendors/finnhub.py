@@ -17,6 +17,7 @@ from ingest.payloads import (
     repeated,
     table_of,
     table_of_columns,
+    usual,
     utc_of,
 )
 from trademl.errors import (
@@ -78,17 +79,16 @@ def headers(key: str) -> dict[str, str]:
 
 def is_notice(body: bytes) -> bool:
     """Whether a body is a refusal whatever its status says: an object with an ``error``."""
-    try:
-        return b'"error"' in body and bool(_REFUSAL.decode(body).error)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+    said = usual(_REFUSAL.decode, body) if b'"error"' in body else None
+    return said is not None and bool(said.error)
 
 
 def judge(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover an endpoint; wrong keys are 401."""
     if "limit reached" in said.lower():
         return RateLimited
-    if status == 403 or (status in (200, 401) and "access" in said):
+    is_page = said.startswith("<")
+    if (status == 403 and not is_page) or (status in (200, 401) and "access" in said):
         return NotEntitled
     return Rejected if status == 200 else None
 
@@ -192,19 +192,19 @@ def _read_chain(body: bytes) -> pa.Table:
     if said and "data" not in said:
         raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(said)[:5]} and no data")
     head = {f"chain_{name}": value for name, value in said.items() if name != "data"}
-    records = [
-        {**head, **row} for expiration in said.get("data") or [] for row in _contracts(expiration)
-    ]
-    return table_of(CHAIN, records)
-
-
-def _contracts(expiration: Record) -> Iterator[Record]:
+    expirations = said.get("data") or []
     try:
-        sides = msgspec.convert(expiration, _Expiration).options
+        sides = msgspec.convert(expirations, list[_Expiration])
     except msgspec.ValidationError as error:
         raise SchemaDrift(f"{CHAIN.path} sent an expiration of another shape: {error}") from error
+    pairs = zip(expirations, sides, strict=True)
+    rows = (row for expiration, known in pairs for row in _contracts(expiration, known))
+    return table_of(CHAIN, [{**head, **row} for row in rows])
+
+
+def _contracts(expiration: Record, known: _Expiration) -> Iterator[Record]:
     head = {f"expiration_{name}": value for name, value in expiration.items() if name != "options"}
-    for contracts in sides.values():
+    for contracts in known.options.values():
         for contract in contracts:
             yield {**head, **contract}
 

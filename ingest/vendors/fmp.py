@@ -19,6 +19,7 @@ from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Exhausted, Params, VendorClient
 from ingest.payloads import (
     Page,
+    moment_of,
     page_of,
     page_of_records,
     read_json,
@@ -122,10 +123,7 @@ def is_notice(body: bytes) -> bool:
     start = body.lstrip()[:1]
     if start != b"{":
         return bool(start) and start not in (b"[", b"<")
-    try:
-        return "Error Message" in _OBJECT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return False
+    return "Error Message" in (usual(_OBJECT.decode, body) or {})
 
 
 def judge(status: int, said: str) -> type[VendorError] | None:
@@ -186,11 +184,12 @@ def statements(client: VendorClient, endpoint: Endpoint, symbol: str) -> Iterato
         strangers = {str(row.get("period")) for row in answer.value} - known
         if strangers:
             raise SchemaDrift(f"{endpoint.path} was asked by {period}, sent {sorted(strangers)}")
-        times = pa.array([accepted_at(row.get("acceptedDate")) for row in answer.value], UTC_TIME)
+        accepted = [accepted_at(row.get("acceptedDate"), endpoint) for row in answer.value]
+        times = pa.array(accepted, UTC_TIME)
         yield page_of_records(answer, endpoint, answer.value, times)
 
 
-def accepted_at(text: Any) -> datetime | None:
+def accepted_at(text: Any, endpoint: Endpoint) -> datetime | None:
     """The UTC of EDGAR's wall clock in New York; none at midnight, which means "not known".
 
     Raises:
@@ -198,10 +197,7 @@ def accepted_at(text: Any) -> datetime | None:
     """
     if not text:
         return None
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as error:
-        raise SchemaDrift(f"fmp sent {text!r} as acceptedDate, which is no time") from error
+    moment = moment_of(str(text), endpoint)
     if moment.time() == time():
         return None
     return moment.replace(tzinfo=_NEW_YORK).astimezone(UTC)

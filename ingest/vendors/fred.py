@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, Params, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, page_of_records, read_json
+from ingest.payloads import Page, moment_of, page_of_records, read_json
 from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError
 
 PACE = Pace(0.55)
@@ -68,9 +68,9 @@ def query_keys(key: str) -> dict[str, str]:
     return {"api_key": key}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
     """A locked server is an outage; all else has its usual meaning."""
-    return Unavailable if status == 423 or (status == 403 and "<" in said) else None
+    return Unavailable if status == 423 else None
 
 
 def observations(client: VendorClient, series_id: str, after: date | None) -> Iterator[Page]:
@@ -223,9 +223,10 @@ def _read_vintages(body: bytes, offset: int) -> _VintageDates:
 def _read_observations(body: bytes, offset: int) -> _Observations:
     told: _Observations = read_json(_OBSERVATION_BODY.decode, body, _O)
     known = {"realtime_start", "realtime_end", "date", "value"}
+    days = known - {"value"}
     for row in told.observations:
-        if not known <= row.keys():
-            raise SchemaDrift(f"{_O} sent a row with {sorted(row)}, {sorted(known)} are known")
+        if not known <= row.keys() or not all(isinstance(row[name], str) for name in days):
+            raise SchemaDrift(f"{_O} sent a row {str(row)[:200]}, texts {sorted(known)} are known")
     _refuse_other_page(told.offset, offset, _O)
     return told
 
@@ -246,9 +247,6 @@ def _days(page: Page) -> list[date]:
     return days
 
 
-def _updated(text: Any) -> datetime | None:
+def _updated(text: Any) -> datetime:
     """A time such as ``2026-02-13 07:44:02-06`` as UTC."""
-    try:
-        return datetime.fromisoformat(_OFFSET.sub(r"\1:00", str(text))).astimezone(UTC)
-    except ValueError as error:
-        raise SchemaDrift(f"{SERIES.path} sent {text!r} as last_updated") from error
+    return moment_of(_OFFSET.sub(r"\1:00", str(text)), SERIES).astimezone(UTC)

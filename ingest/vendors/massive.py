@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
+from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, read_json, table_of, usual
+from ingest.payloads import Page, page_of, read_json, table_of, usual, utc_of
 from trademl.errors import NotEntitled, SchemaDrift, Unavailable, VendorError
 
 WINDOW = 60.0
@@ -46,9 +46,9 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
+def judge(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover data or dates; wrong keys are 401."""
-    return NotEntitled if status == 403 else None
+    return NotEntitled if status == 403 and not said.startswith("<") else None
 
 
 def splits(client: VendorClient, symbols: Sequence[str], start: date, end: date) -> Iterator[Page]:
@@ -95,7 +95,7 @@ def pages(
 
     def read(body: bytes) -> tuple[pa.Table, str | None]:
         said = read_body(body, endpoint, decode_usual)
-        return rows(said), _address(said.next_url)
+        return rows(said), _address(said.next_url, endpoint)
 
     address: str | None = None
     asked: set[str | None] = {None}
@@ -151,15 +151,18 @@ def times_of(values: Sequence[Any], endpoint: Endpoint, unit: int) -> pa.Array:
     if not set(map(type, values)) <= {int, type(None)}:
         raise SchemaDrift(f"{endpoint.path} sent a time that is no whole number; nothing is landed")
     exact = [None if value is None else value * 1_000_000 // unit for value in values]
-    return pa.array(exact, pa.int64()).cast(UTC_TIME)
+    return utc_of(exact, "us", endpoint)
 
 
-def _address(url: str | None) -> str | None:
+def _address(url: str | None, endpoint: Endpoint) -> str | None:
     """Path and query of a further page: its host may be the old name, a key must not stay."""
     if url is None:
         return None
-    parts = urlsplit(url)
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "apiKey"]
+    try:
+        parts = urlsplit(url)
+        query = [(name, value) for name, value in parse_qsl(parts.query) if name != "apiKey"]
+    except ValueError as error:
+        raise SchemaDrift(f"{endpoint.path} sent a next_url that is none: {error}") from error
     return f"{parts.path}?{urlencode(query)}"
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Banned, VendorClient
 from ingest.pace import Pace
-from ingest.payloads import Page, page_of_records, read_json
+from ingest.payloads import Page, moment_of, page_of_records, read_json
 from trademl.errors import ConfigError, Rejected, SchemaDrift, Unavailable, VendorError
 
 PACE = Pace(0.2)
@@ -211,10 +211,7 @@ def accepted_at(text: Any, zone: Any) -> datetime | None:
     """
     if not text:
         return None
-    try:
-        return datetime.fromisoformat(str(text)).replace(tzinfo=zone).astimezone(UTC)
-    except ValueError as error:
-        raise SchemaDrift(f"sec_edgar sent {text!r} as acceptanceDateTime") from error
+    return moment_of(str(text), SUBMISSIONS).replace(tzinfo=zone).astimezone(UTC)
 
 
 def _at_night(moment: datetime | None) -> bool:

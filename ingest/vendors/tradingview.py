@@ -177,7 +177,8 @@ def _read(body: bytes, question: Scan) -> _Part:
             "too often; run again in a minute",
             WINDOW,
         )
-    content = read_json(_BODY.decode, body, SCAN.path)
+    # As text: msgspec leaves the values as they are, so that bytes which are none would stay.
+    content = read_json(lambda sent: _BODY.decode(sent.decode()), body, SCAN.path)
     if content.error is not None:
         raise Rejected(f"tradingview {question.path} refuses: {content.error[:200]}")
     rows = content.data or []
@@ -193,7 +194,7 @@ def _check(row: _Row, question: Scan) -> None:
             f"{question.path} sent {len(row.d)} values for {row.s}, {len(question.fields)} columns "
             "were asked; nothing is landed"
         )
-    name = _ANY.decode(row.d[question.fields.index("name")])
+    name = read_json(_ANY.decode, bytes(row.d[question.fields.index("name")]), SCAN.path)
     if ":" not in row.s or name != row.s.split(":", 1)[1]:
         raise SchemaDrift(
             f"{question.path} sent a row for {row.s} that names {name}; nothing of this fetch is "
@@ -217,6 +218,6 @@ def _cells(question: Scan, part: _Part, row: _Row) -> Iterator[dict[str, Any]]:
             "field": field,
             "timeframe": timeframe or DAILY,
             "value": value,
-            "update_mode": None if mode is None else _ANY.decode(mode.encode()),
+            "update_mode": mode and read_json(_ANY.decode, mode.encode(), SCAN.path),
             "total_count": part.total,
         }

@@ -86,6 +86,21 @@ def test_wrong_arguments_are_named(tmp_path, arguments, complaint):
         run(tmp_path, "--vendor", "alpaca", "--dataset", "assets", *arguments)
 
 
+@pytest.mark.parametrize(
+    ("vendor", "text", "complaint"),
+    [
+        ("tradingview", "AAPL", "'AAPL' is no symbol: .* such as NYSE:BRK.B"),
+        ("massive", "NASDAQ:AAPL", "'NASDAQ:AAPL' is no symbol"),
+        # What is well written goes on, to the next thing that is missing.
+        ("tradingview", "nasdaq:aapl", "no dataset 'x'"),
+        ("massive", "AMpB", "no dataset 'x'"),
+    ],
+)
+def test_symbols_are_spelt_as_the_vendor_wants_them(tmp_path, vendor, text, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        run(tmp_path, "--vendor", vendor, "--dataset", "x", "--symbols", text)
+
+
 def test_a_port_in_use_and_wrong_faults_are_named(tmp_path, replay):
     market = ["--market", str(tmp_path / "market"), "--clock", CLOCK]
     port = replay.rsplit(":", 1)[1]

@@ -59,7 +59,7 @@ def ingest_run(
         settings=settings,
         start=_day("--start", start),
         end=_day("--end", end),
-        symbols=None if symbols is None else read_symbols(symbols),
+        symbols=None if symbols is None else _symbols(symbols, vendor),
         base_url=base_url,
         make_client=client_by_hand(folder, vendor, dataset, moment_of(settings)),
     )
@@ -102,3 +102,7 @@ def _day(option: str, text: str | None) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
         raise ConfigError(f"{option} {text!r} is no date such as 2017-12-29") from error
+
+
+def _symbols(text: str, vendor: str) -> tuple[str, ...]:
+    return read_symbols(text, with_exchange=vendor == "tradingview")

@@ -285,7 +285,8 @@ def test_a_vendor_may_mean_something_else_by_a_status():
         assert client.calls == 2
 
 
-def test_what_is_judged_is_all_that_was_said_and_what_is_shown_is_short_and_without_markup():
+def test_all_that_was_said_is_judged_and_little_of_it_shown():
+    """A page with 403 is a firewall's, so an outage; its markup is not shown."""
     heard = []
 
     def judge(status, said):
@@ -293,7 +294,7 @@ def test_what_is_judged_is_all_that_was_said_and_what_is_shown_is_short_and_with
 
     page = f"<!DOCTYPE html>{'<style> a </style>' * 50}<h1>Too{' ' * 300}fast, {SECRET}</h1>"
     answer = httpx.Response(403, text=page + "x" * 300 + " the end")
-    with client_of(Host(answer), judge=judge) as client, pytest.raises(Rejected) as caught:
+    with client_of(Host(answer), judge=judge) as client, pytest.raises(Unavailable) as caught:
         get(client)
     assert heard[0].endswith(" the end")
     assert SECRET not in heard[0]

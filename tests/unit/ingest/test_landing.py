@@ -52,6 +52,30 @@ def test_every_row_carries_the_envelope(tmp_path):
     assert rows[0]["request_hash"] == "hash-of-page"
 
 
+@pytest.mark.parametrize(
+    ("microseconds", "is_landed"),
+    [
+        (1_584_835_200_000_000, True),  # 2020-03-22, the evening of the last day in no time zone
+        (1_584_921_600_000_001, False),
+        (4_102_444_800_000_000, False),  # 2100: the dataset would look complete until then
+        (253_402_300_800_000_000, False),  # 10000, which no reader takes
+        (-(2**62), False),
+    ],
+)
+def test_a_bar_of_days_to_come_or_of_no_day_is_refused(tmp_path, microseconds, is_landed):
+    """Times by themselves are read as they are, so the landing looks at them."""
+    rows = page(bar()).rows
+    moment = pa.array([microseconds], pa.int64()).cast(pa.timestamp("us", "UTC"))
+    odd = rows.set_column(rows.column_names.index("t"), "t", moment)
+    pages = [page(bar()), replace(page(bar()), rows=odd)]
+    if is_landed:
+        assert land(tmp_path, FETCH, pages, CLOCK).rows == 2
+        return
+    with pytest.raises(SchemaDrift, match=r"sent a t outside 0001-01-01..2020-03-22"):
+        land(tmp_path, FETCH, pages, CLOCK)
+    assert leftovers(tmp_path) == []
+
+
 def test_the_footer_says_what_the_file_covers(tmp_path):
     landed = land(tmp_path, FETCH, [page(bar()), page(bar("BBB"))], CLOCK)
     assert landed.path.parent == tmp_path / "raw/alpaca/bars_1d/ingest_date=2020-03-21"

@@ -18,7 +18,11 @@ from trademl.settings import Settings
 
 CLOCK = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEYS = Settings(
-    alphavantage_key="K" * 16, finnhub_api_key="z" * 20, sec_user_agent="A b@c.de", _env_file=None
+    alphavantage_key="K" * 16,
+    finnhub_api_key="z" * 20,
+    massive_api_key="m" * 20,
+    sec_user_agent="A b@c.de",
+    _env_file=None,
 )
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "data" / "payloads"
 recorded = pytest.mark.skipif(not PAYLOADS.exists(), reason="no recorded payloads beside this")
@@ -183,6 +187,7 @@ SPARINGLY = CSV_NOTICE.replace(b"{}", b"Please spread out your requests more spa
 DAILY = CSV_NOTICE.replace(b"{}", b"Our standard API rate limit is 25 requests per day.")
 FIREWALL = b"<html><head><title>403 Forbidden</title></head></html>"
 FINNHUB_LIMIT = b'{"error":"API limit reached. Please try again later. Remaining Limit: 0"}'
+MASSIVE_PLAN = b'{"status":"NOT_AUTHORIZED","message":"You are not entitled to this data."}'
 FINNHUB_PLAN = b'{"error":"You don\'t have access to this resource."}'
 
 
@@ -192,14 +197,18 @@ FINNHUB_PLAN = b'{"error":"You don\'t have access to this resource."}'
         ("sec_edgar", "company_tickers", 403, THROTTLED, Banned),
         ("sec_edgar", "delistings", 403, THROTTLED, Banned),
         ("sec_edgar", "company_tickers", 403, UNNAMED, Rejected),
-        ("sec_edgar", "company_tickers", 403, DENIED, Rejected),
-        ("sec_edgar", "delistings", 403, FIREWALL, Rejected),
+        ("sec_edgar", "company_tickers", 403, DENIED, Unavailable),
+        ("sec_edgar", "delistings", 403, FIREWALL, Unavailable),
         ("alphavantage", "universe_pit", 200, SPARINGLY, RateLimited),
         ("alphavantage", "delistings", 200, DAILY, Exhausted),
         ("alphavantage", "universe_pit", 200, FIREWALL, Unavailable),
         ("alphavantage", "universe_pit", 200, b"ticker,name\nA,B\n", SchemaDrift),
         ("binance", "crypto_filters", 403, FIREWALL, Banned),
         ("binance", "crypto_filters", 418, b"{}", Banned),
+        ("massive", "corp_actions_splits", 403, FIREWALL, Unavailable),
+        ("massive", "corp_actions_splits", 403, MASSIVE_PLAN, NotEntitled),
+        ("finnhub", "earnings_calendar", 403, FIREWALL, Unavailable),
+        ("finnhub", "earnings_calendar", 403, FINNHUB_PLAN, NotEntitled),
         ("finnhub", "earnings_calendar", 200, FINNHUB_LIMIT, RateLimited),
         ("finnhub", "earnings_calendar", 429, FINNHUB_LIMIT, RateLimited),
         ("finnhub", "earnings_calendar", 200, FINNHUB_PLAN, NotEntitled),
