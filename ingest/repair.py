@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-
-import msgspec
 
 from ingest.audit import TABLES, Scope, TableAudit, audit
 from ingest.capabilities import canonical_vendor
 from ingest.discovery.export import CANDIDATES, VALIDATED, export_folder
+from ingest.discovery.listed import listed_symbols
 from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance
 from ingest.node_context import Node
@@ -106,13 +104,4 @@ def candidates_of(node: Node, run_id: str) -> tuple[str, ...]:
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")
-    try:
-        rows: list[dict[str, Any]] = msgspec.json.decode(path.read_bytes())["data"]
-        return tuple(sorted({_plain(row) for row in rows}))
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no list of candidates: {error}; discover again") from error
-
-
-def _plain(row: Mapping[str, Any]) -> str:
-    """``BTCUSDT`` of ``BINANCE:BTCUSDT``: the lake's symbols are plain."""
-    return str(row.get("physical_symbol") or row["symbol"]).rpartition(":")[2]
+    return listed_symbols(path)
