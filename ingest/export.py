@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import msgspec
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.control import control_path
@@ -59,6 +60,30 @@ def export_nightly(data_dir: Path, day: date) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def copy_control(data_dir: Path) -> dict[str, Path]:
+    """Copies of the control file's tables as they are now, for readers without SQLite.
+
+    They lie in ``control/copy/`` and replace those made before; a node at work is not disturbed.
+
+    Args:
+        data_dir: The data directory.
+
+    Returns:
+        Parquet files by table; none where there is no control file.
+
+    Raises:
+        DataError: The control file cannot be read.
+        OSError: The copies cannot be written.
+    """
+    path, copies = control_path(data_dir), {}
+    for name, source in _CONTROL.items() if path.exists() else ():
+        copies[name] = path.parent / "copy" / f"{name}.parquet"
+        content = pa.BufferOutputStream()
+        pq.write_table(read_table(path, source), content, compression="zstd")
+        write_atomic(copies[name], content.getvalue().to_pybytes())
+    return copies
 
 
 def _write(data_dir: Path, version: lake.Version, draft: Path) -> None:

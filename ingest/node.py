@@ -23,7 +23,7 @@ from ingest.node_context import Node
 from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
 from ingest.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
 from ingest.run import run_ingest
-from ingest.schedule import is_due, is_due_daily
+from ingest.schedule import is_due, is_due_daily, latest
 from ingest.stage_gate import GATE, gate
 from ingest.tasks import Lease, Work
 from trademl import lake
@@ -37,6 +37,9 @@ FAILED_DAYS, DONE_DAYS = 14, 3
 """Tasks are forgotten then. A vendor's day has room for some 10,000 tasks: more would only make
 the queue of a small machine slow."""
 TICK_SECONDS = 5.0
+TRIES, RETRY_AFTER = 3, timedelta(hours=1)
+"""Of a night's maintenance: what failed for a moment is done by morning, and what cannot succeed
+does not build all day."""
 
 _LOCAL = (
     ("exchange_calendars", "sessions"),
@@ -120,7 +123,7 @@ def maintain(node: Node) -> Mapping[str, Any]:
 
 
 def run_once(node: Node) -> Tally:
-    """One pass: forward, plan, work, maintain.
+    """One pass: forward, plan, work, maintain; without any bar there is nothing to maintain yet.
 
     Raises:
         TradeMLError: Maintenance failed; what was landed stays.
@@ -129,7 +132,7 @@ def run_once(node: Node) -> Tally:
         forward(node)
         _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
         tally = work(node)
-        if not node.is_stopping():
+        if has_bars(node) and not node.is_stopping():
             _recorded(node, MAINTENANCE, lambda: maintain(node))
         return tally
 
@@ -188,13 +191,38 @@ def tick(
         )
     elif is_due(_last_plan(node), now, LIGHT_EVERY):
         _guarded("plan", lambda: _recorded(node, LIGHT, lambda: _as_metrics(plan(node))))
-    if not node.is_stopping() and is_due_daily(last_start(node, MAINTENANCE), now, at, zone):
+    is_due_now = _is_maintenance_due(node, latest(now, at, zone))
+    if is_due_now and has_bars(node) and not node.is_stopping():
         aside(
             lambda: _guarded(
                 "maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node))
             )
         )
     return forwarded
+
+
+def has_bars(node: Node) -> bool:
+    """Whether a lake can be made: a vendor's bars are landed, or a version is published.
+
+    Without, a build would publish tables without a row.
+    """
+    if lake.list_versions(node.data_dir):
+        return True
+    folders = [
+        node.data_dir / "raw" / one.endpoint for one in audit.TABLES.values() if one.asset_class
+    ]
+    return any(True for folder in folders for _ in folder.rglob("*.parquet"))
+
+
+def _is_maintenance_due(node: Node, since: datetime) -> bool:
+    """Whether maintenance is to run: it has not since its hour, or failed a while ago."""
+    with node.control() as control:
+        runs = pipeline_runs(control, MAINTENANCE, most=2 * TRIES)
+    tonight = [run for run in runs if run.started_at >= since and run.status != "CANCELLED"]
+    if not tonight:
+        return True
+    is_rested = is_due(tonight[0].started_at, node.now(), RETRY_AFTER)
+    return is_rested and len(tonight) < TRIES and all(run.status == "FAILED" for run in tonight)
 
 
 def last_start(node: Node, name: str) -> datetime | None:

@@ -196,6 +196,27 @@ def agreed_start(path: Path, boot: str) -> datetime | None:
     return moment_of(found[0]) if found else None
 
 
+def last_error(path: Path) -> str:
+    """What was said of the task that failed last; empty where none did.
+
+    Args:
+        path: The control file, which is there.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with closing(_open(path)) as con:
+            found = con.execute(
+                "select dataset || ' ' || symbol || ': ' || last_error from backfill_queue"
+                " where attempts > 0 and last_error is not null"
+                " order by updated_at desc limit 1"
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
+    return " ".join(found[0].split()).replace(" :", ":") if found else ""
+
+
 def read_table(path: Path, name: str) -> pa.Table:
     """A table of a control file with dates and UTC times as such.
 

@@ -1,13 +1,12 @@
 """Work on demand: the queue's backfills, and the gaps of one run's candidates (S4 2.4, S1 3.5)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
-
-import msgspec
 
 from ingest.audit import TABLES, Scope, TableAudit, audit
+from ingest.capabilities import canonical_vendor
+from ingest.discovery.listed import listed_symbols
 from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance
 from ingest.node_context import Node
@@ -50,15 +49,24 @@ def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> Tally
             number from 0 or names no vendor.
     """
     node.require_backfill()
-    vendors = node.registry.vendors
-    calls = dict.fromkeys(vendors, budget) if isinstance(budget, int) else dict(budget or {})
-    for vendor, most in calls.items():
-        if vendor not in vendors or most < 0:
-            raise ConfigError(
-                f"budget {vendor}: {most}; give 0 or more calls of: {', '.join(vendors)}"
-            )
+    calls = _calls(node.registry.vendors, budget)
     with alone(node):
         return work_all(node, Order(("BOOTSTRAP", "GAP"), allowance=Allowance(calls)))
+
+
+def _calls(vendors: Sequence[str], budget: Mapping[str, int] | int | None) -> dict[str, int]:
+    """Calls by vendor, which may go by any of its names."""
+    if budget is not None and not isinstance(budget, Mapping):
+        budget = dict.fromkeys(vendors, budget)
+    calls: dict[str, int] = {}
+    for name, most in (budget or {}).items():
+        vendor = canonical_vendor(str(name))
+        if vendor not in vendors or type(most) is not int or most < 0:
+            raise ConfigError(
+                f"budget {name}: {most!r}; give 0 or more calls of: {', '.join(vendors)}"
+            )
+        calls[vendor] = min(most, calls.get(vendor, most))
+    return calls
 
 
 def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
@@ -96,13 +104,4 @@ def candidates_of(node: Node, run_id: str) -> tuple[str, ...]:
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")
-    try:
-        rows: list[dict[str, Any]] = msgspec.json.decode(path.read_bytes())["data"]
-        return tuple(sorted({_plain(row) for row in rows}))
-    except (msgspec.DecodeError, KeyError, TypeError) as error:
-        raise DataError(f"{path} is no list of candidates: {error}; discover again") from error
-
-
-def _plain(row: Mapping[str, Any]) -> str:
-    """``BTCUSDT`` of ``BINANCE:BTCUSDT``: the lake's symbols are plain."""
-    return str(row.get("physical_symbol") or row["symbol"]).rpartition(":")[2]
+    return listed_symbols(path)

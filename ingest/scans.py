@@ -78,7 +78,8 @@ def land_scan(job: Job, question: Scan, dataset: str) -> LandedScan:
         dataset=dataset,
         request_hash=question.request_hash,
         symbols=question.tickers,
-        must_answer=frozenset(question.tickers),
+        # A scanner's conditions may leave out what it names.
+        must_answer=frozenset(question.tickers if dataset == RATINGS else ()),
     )
     host = job.base_url or job.settings.tradingview_url
     headers, window = tradingview.HEADERS, tradingview.WINDOW

@@ -26,6 +26,7 @@ from optimize.log_mps import ScoreResult, log_mps
 from optimize.results import SolverResult
 from optimize.solvers import hrp, max_sharpe, min_variance, risk_parity
 from optimize.synthesis import synthesize
+from trademl.cli.build import build
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
 from trademl.quant.complexity import hurst, permutation_entropy
@@ -40,6 +41,7 @@ __all__ = [
     "SolverResult",
     "audit_scan",
     "backfill_run",
+    "curate_incremental",
     "deflated_sharpe_ratio",
     "expected_max_sharpe",
     "hrp",
@@ -110,6 +112,21 @@ def backfill_run(budget: dict[str, int] | None = None) -> None:
         DataError: The control file cannot be used.
     """
     backfill(_node(), budget)
+
+
+def curate_incremental() -> None:
+    """Builds what landed since the last build, and publishes a version when every test passes.
+
+    The same as ``trademl build``: models remember the files that they have read, so that only what
+    changed, and what follows from it, is built (S4 7).
+
+    Raises:
+        GateFailed: A model or a test failed; nothing was published.
+        DataError: The data directory cannot be written, or dbt could not start.
+        ConfigError: Settings make no sense, or the lake was built as of a later time.
+    """
+    settings = Settings()
+    build(settings.data, _clock(settings).read().wall)
 
 
 def _node() -> Node:

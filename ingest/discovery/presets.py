@@ -1,5 +1,6 @@
 """Scanners: layers of YAML laid over each other, checked completely before anything is asked."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,6 +41,7 @@ Operation = Literal[
     "in_week_range",
     "in_month_range",
 ]
+_SYMBOL = re.compile(r"[A-Z0-9_]{1,20}:\S+")
 Intent = Literal["LONG", "SHORT", "DISCOVERY"]
 """What a scanner looks for; ``DISCOVERY`` gives its finds no direction."""
 
@@ -73,6 +75,8 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         sort_order: ``asc`` or ``desc``.
         limit: Rows to take from the top.
         exclude_symbols: ``EXCHANGE:SYMBOL`` never wanted, beside those of the layers below.
+        include_symbol_files: Text files, relative to this one, with one ``EXCHANGE:SYMBOL`` a line,
+            beside those of the layers below: nothing else is asked for. ``#`` begins a remark.
         metadata: Intent and logic.
     """
 
@@ -86,6 +90,7 @@ class Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sort_order: Literal["asc", "desc"] | None = None
     limit: int | None = None
     exclude_symbols: tuple[str, ...] = ()
+    include_symbol_files: tuple[str, ...] = ()
     metadata: Purpose = Purpose()
 
 
@@ -155,6 +160,7 @@ def merge(base: Layer, over: Layer) -> Layer:
         sort_order=over.sort_order or base.sort_order,
         limit=_upper(base.limit, over.limit),
         exclude_symbols=_joined(base.exclude_symbols, over.exclude_symbols),
+        include_symbol_files=_joined(base.include_symbol_files, over.include_symbol_files),
         metadata=Purpose(
             intent=over.metadata.intent or base.metadata.intent,
             logic=over.metadata.logic or base.metadata.logic,
@@ -219,7 +225,22 @@ def _read(path: Path) -> Layer:
         raise ConfigError(f"scanner {_shown(path)} is not readable YAML: {reason}") from error
     for condition in layer.filters:
         _refuse_number_as_text(path, condition)
-    return layer
+    beside = tuple(str(path.parent / name) for name in layer.include_symbol_files)
+    return msgspec.structs.replace(layer, include_symbol_files=beside)
+
+
+def _symbols_of(path: Path) -> list[str]:
+    """The symbols that a file lists; an empty file would ask for everything."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"include_symbol_files: {path.name} cannot be read: {error}") from error
+    found = [symbol for line in lines if (symbol := line.partition("#")[0].strip())]
+    wrong = next((symbol for symbol in found if _SYMBOL.fullmatch(symbol) is None), None)
+    if wrong is not None or not found:
+        told = f"{wrong!r} is no EXCHANGE:SYMBOL" if found else "it names no symbol"
+        raise ConfigError(f"include_symbol_files: {path.name}: {told}; write one a line")
+    return found
 
 
 def _refuse_number_as_text(path: Path, condition: Filter) -> None:
@@ -250,6 +271,7 @@ def _scanner(name: str, layers: tuple[str, ...], merged: Layer) -> Scanner:
 
     if merged.limit is not None and merged.limit < 1:
         raise ConfigError(f"scanner {name}: limit is {merged.limit}, give 1 or more")
+    files = [Path(name) for name in merged.include_symbol_files]
     question = Scan(
         market=required("market", merged.market),
         columns=required("columns", merged.columns),
@@ -257,6 +279,7 @@ def _scanner(name: str, layers: tuple[str, ...], merged: Layer) -> Scanner:
         sort_by=required("sort_by", merged.sort_by),
         sort_order=merged.sort_order or "desc",
         limit=merged.limit,
+        tickers=tuple(dict.fromkeys(symbol for file in files for symbol in _symbols_of(file))),
     )
     return Scanner(
         name=name,

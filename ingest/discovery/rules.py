@@ -16,11 +16,15 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         pool_cap: Candidates that go on to selection at most.
         metadata_coverage: Share of candidates that must have tick size, lot size and precision.
         benchmarks: Identities that are marked as benchmarks.
+        stale_hours: Age of a candidate's last session in the lake at most.
+        toxic_days: For so long a candidate is vetoed after a bar that was rejected for its return.
     """
 
     pool_cap: int
     metadata_coverage: float
     benchmarks: frozenset[str]
+    stale_hours: int
+    toxic_days: int
 
 
 def read_rules(path: Path = RULES) -> Rules:

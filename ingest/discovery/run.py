@@ -11,6 +11,7 @@ import msgspec
 from ingest.discovery import instruments
 from ingest.discovery.candidates import Candidate, Rejection, described
 from ingest.discovery.export import write_candidates, write_validated
+from ingest.discovery.lake_check import check_lake
 from ingest.discovery.pool import consolidate, deduplicate
 from ingest.discovery.presets import Scanner
 from ingest.discovery.rules import Rules, read_rules
@@ -39,7 +40,7 @@ class DiscoveryReport:
 
     Attributes:
         candidates: The file of all candidates.
-        validated: The file of those that go on to selection.
+        validated: The file of those that go on to selection; none while nothing is published.
         funnel: How many were left after each stage, in order.
         failed: Scanners that failed, with their reasons.
         rejections: Rows that were no candidates, or are none for the pool.
@@ -47,7 +48,7 @@ class DiscoveryReport:
     """
 
     candidates: Path
-    validated: Path
+    validated: Path | None
     funnel: dict[str, int]
     failed: dict[str, str]
     rejections: tuple[Rejection, ...]
@@ -67,7 +68,8 @@ def run_discovery(
 ) -> DiscoveryReport:
     """Asks every scanner by itself and writes ``export/<RUN_ID>/``.
 
-    candidates.json is there before the instruments are looked up: it tells ingestion what to fetch.
+    candidates.json is there before anything is looked up: it tells ingestion what to fetch. The
+    validated list holds what the newest published version has; without a version there is none.
 
     Args:
         run_id: Names the folder.
@@ -91,27 +93,40 @@ def run_discovery(
     if failed and (strict or not scanned):
         raise failure(failed)
     rejections = [item for one in scanned for item in one.rejections]
-    if strict:
-        _refuse_any(rejections)
+    _refuse_any(rejections if strict else ())
     found = consolidate(item for one in scanned for item in one.kept)
     funnel = _funnel(scanned, found)
     _require_some(run_id, found, funnel, rejections)
     reasons = {name: str(error) for name, error in failed.items()}
-    told = {
+    told = _told(run_id, clock, scanned, reasons)
+    listed = write_candidates(folder, found, {**told, **_counted(funnel, rejections)})
+    notes = tuple(f"{one.scanner.name}: {one.note}" for one in scanned if one.note)
+    checked = check_lake(data_dir, found, rules, clock)
+    if checked is None:
+        return DiscoveryReport(listed, None, funnel, reasons, tuple(rejections), notes)
+    rejections += checked.refused
+    funnel["in_lake"] = len(checked.held)
+    _require_some(run_id, checked.held, funnel, rejections)
+    pool = _pool(checked.held, rules, job, funnel)
+    rejections += pool.left_out
+    _require_some(run_id, pool.chosen, funnel, rejections)
+    told |= {"version": checked.version, "metadata_coverage": pool.coverage}
+    told |= _counted(funnel, rejections)
+    validated = write_validated(folder, pool.chosen, told, rules.benchmarks)
+    return DiscoveryReport(listed, validated, funnel, reasons, tuple(rejections), notes)
+
+
+def _told(
+    run_id: str, clock: datetime, scanned: Sequence[Scanned], failed: dict[str, str]
+) -> dict[str, Any]:
+    """How the candidates came about."""
+    return {
         "run_id": run_id,
         "generated_at": iso(clock),
         "engine_version": __version__,
         "scanners": [one.described() for one in scanned],
-        "failed": reasons,
+        "failed": failed,
     }
-    listed = write_candidates(folder, found, {**told, **_counted(funnel, rejections)})
-    pool = _pool(found, rules, job, funnel)
-    rejections += pool.left_out
-    _require_some(run_id, pool.chosen, funnel, rejections)
-    told |= {"metadata_coverage": pool.coverage, **_counted(funnel, rejections)}
-    validated = write_validated(folder, pool.chosen, told, rules.benchmarks)
-    notes = tuple(f"{one.scanner.name}: {one.note}" for one in scanned if one.note)
-    return DiscoveryReport(listed, validated, funnel, reasons, tuple(rejections), notes)
 
 
 def _counted(funnel: dict[str, int], rejections: Sequence[Rejection]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
@@ -15,6 +16,7 @@ from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.vendors import tradingview
 from ingest.vendors.tradingview import Scan
+from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
     MORNING_AFTER,
     SYMBOLS,
@@ -27,6 +29,7 @@ from tests.unit.ingest.markets import (
     write,
 )
 from trademl.cli.discover import discover_command
+from trademl.clock import iso
 from trademl.errors import (
     ConfigError,
     DataError,
@@ -40,6 +43,7 @@ from trademl.settings import Settings
 
 SETTINGS = Settings(_env_file=None)
 SCAN = "tradingview/scan"
+COINS_HELD = ("BTCUSDT", "BTCUSDC", "ETHUSDT")
 STOCKS = """
 base_preset: universe/us_stocks.yml
 metadata: {intent: LONG, logic: trend}
@@ -73,7 +77,28 @@ def scanner(tmp_path):
     return make
 
 
-def discover(server, data, *scanners, run_id="r", clock=MORNING_AFTER, **options):
+def publish(data, held=((*SYMBOLS, "equity"), (*COINS_HELD, "crypto")), ends=None, toxic=()):
+    """A lake that holds all symbols of a group up to the clock's day, but for what ``ends`` says."""
+    ends = ends or {}
+    catalog = [
+        {"asset_class": kind, "symbol": name, "end_date": ends.get(name, MORNING_AFTER.date())}
+        for *names, kind in held
+        for name in names
+    ]
+    rejected = [
+        {"symbol": name, "session_date": day, "reason": "TOXIC_RETURN", "verdict": "rejected"}
+        for name, day in (*toxic, ("NOBODY", MORNING_AFTER.date()))
+    ]
+    tables = {
+        "quality.lakehouse_catalog": pa.Table.from_pylist(catalog),
+        "quality.quarantine_bars": pa.Table.from_pylist(rejected),
+    }
+    return publish_tables(data, tables, iso(MORNING_AFTER)).name
+
+
+def discover(server, data, *scanners, run_id="r", clock=MORNING_AFTER, lake_holds=True, **options):
+    if lake_holds and not (data / "lakehouse").exists():
+        publish(data)
     chosen = {"settings": SETTINGS, "base_url": server.url, **options}
     return run_discovery(run_id, scanners, data_dir=data, clock=clock, **chosen)
 
@@ -230,7 +255,7 @@ def test_stocks_become_candidates_with_the_ticks_of_their_price(market, data, sc
     assert (data / meta["scanners"][0]["source"]).is_file()
     assert meta["metadata_coverage"] == {"tick_size": 1, "lot_size": 1, "price_precision": 1}
     assert meta["funnel"] == report.funnel
-    assert list(report.funnel.values()) == [3] * 10
+    assert list(report.funnel.values()) == [3] * 11
 
 
 def test_pairs_need_landed_filters_and_the_list_for_ingestion_is_there_without(
@@ -359,13 +384,80 @@ def test_the_pool_is_capped_by_value_and_names_what_it_leaves_out(
     market, data, scanner, monkeypatch, tmp_path
 ):
     small = tmp_path / "rules.yml"
-    small.write_text("{pool_cap: 2, metadata_coverage: 0.95, benchmarks: []}")
+    small.write_text(
+        "{pool_cap: 2, metadata_coverage: 0.95, benchmarks: [], stale_hours: 168, toxic_days: 30}"
+    )
     monkeypatch.setattr("ingest.discovery.run.read_rules", partial(rules.read_rules, small))
     with ReplayServer(market, MORNING_AFTER) as server:
         report = discover(server, data, scanner("s", STOCKS))
     meta, chosen = read(report.validated)
     assert [item["symbol"] for item in chosen] == ["NYSE:BRK.B", "NYSE:BBB"]
     assert meta["rejected"] == [{"symbol": "NYSE:AAA", "scanner": "s", "reason": "beyond_pool_cap"}]
+
+
+def test_named_symbols_alone_are_asked_and_a_filter_may_leave_some_out(
+    market, data, scanner, tmp_path
+):
+    (tmp_path / "few.txt").write_text("NYSE:AAA\nNYSE:BBB\n")
+    dear = (
+        "include_symbol_files: [few.txt]\nfilters: [{left: close, operation: greater, right: 19}]\n"
+    )
+    with ReplayServer(market, MORNING_AFTER) as server:
+        report = discover(server, data, scanner("s", STOCKS + dear))
+    assert [item["symbol"] for item in read(report.candidates)[1]] == ["NYSE:BBB"]
+
+
+def test_only_what_the_lake_holds_fresh_and_sound_is_validated(market, data, scanner):
+    day = MORNING_AFTER.date()
+    aaa, bbb, brk = SYMBOLS
+    name = publish(
+        data,
+        held=((aaa, bbb, "equity"), (brk, "crypto")),
+        ends={bbb: day - timedelta(days=7)},
+        toxic=[(aaa, day - timedelta(days=31))],
+    )
+    with ReplayServer(market, MORNING_AFTER) as server:
+        report = discover(server, data, scanner("s", STOCKS))
+    meta, chosen = read(report.validated)
+    # A share is not the coin of the same name; seven days are not too old, a month is forgiven.
+    assert [item["physical_symbol"] for item in chosen] == [bbb, aaa]
+    assert meta["version"] == name
+    assert meta["rejected"] == [{"symbol": f"NYSE:{brk}", "scanner": "s", "reason": "not_in_lake"}]
+    assert (report.funnel["consolidated"], report.funnel["in_lake"]) == (3, 2)
+    assert len(read(report.candidates)[1]) == 3
+
+
+def test_stale_and_toxic_symbols_are_refused_and_nothing_left_is_an_error(market, data, scanner):
+    day = MORNING_AFTER.date()
+    aaa, bbb, _brk = SYMBOLS
+    old = {aaa: day - timedelta(days=8)}
+    publish(data, held=((aaa, bbb, "equity"),), ends=old, toxic=[(bbb, day - timedelta(days=29))])
+    says = r"in_lake 0; rejected: not_in_lake 1, stale_in_lake 1, toxic_in_lake 1"
+    with ReplayServer(market, MORNING_AFTER) as server, pytest.raises(DataError, match=says):
+        discover(server, data, scanner("s", STOCKS))
+    assert [path.name for path in (data / "export" / "r").iterdir()] == ["candidates.json"]
+
+
+def test_an_alternative_that_the_lake_holds_stands_in(market, data, scanner):
+    others = [
+        {**bar, "symbol": "BTCUSDC", "quote_volume": 9e9}
+        for bar in crypto_rows()
+        if bar["symbol"] == "BTCUSDT"
+    ]
+    write(market, "crypto_daily", [*crypto_rows(), *others])
+    publish(data, held=(("BTCUSDT", "crypto"),))
+    with ReplayServer(market, MORNING_AFTER) as server:
+        filters(server, data)
+        report = discover(server, data, scanner("s", COINS))
+    assert [item["symbol"] for item in read(report.validated)[1]] == ["BINANCE:BTCUSDT"]
+
+
+def test_without_a_version_there_is_a_list_for_ingestion_only(market, data, scanner):
+    with ReplayServer(market, MORNING_AFTER) as server:
+        report = discover(server, data, scanner("s", STOCKS), lake_holds=False)
+    assert report.validated is None
+    assert [path.name for path in (data / "export" / "r").iterdir()] == ["candidates.json"]
+    assert len(read(report.candidates)[1]) == 3
 
 
 def test_excluded_symbols_are_left_out_by_name(market, data, scanner):
@@ -394,6 +486,7 @@ def test_the_command_shows_the_funnel_and_where_the_list_is(market, tmp_path, sc
     scanner("good", STOCKS)
     scanner("bad", STOCKS + "columns: [xyz]\n")
     both = [f"--scanner={tmp_path / name}.yml" for name in ("good", "bad")]
+    publish(tmp_path / "data")
     with ReplayServer(market, MORNING_AFTER) as server:
         done = command(tmp_path, *both, "--run-id=r", f"--base-url={server.url}")
     assert done.exit_code == 0, done.output
@@ -401,6 +494,21 @@ def test_the_command_shows_the_funnel_and_where_the_list_is(market, tmp_path, sc
     assert "       3  pooled\n" in done.stdout
     assert done.stdout.splitlines()[-1].endswith("export/r/candidates_validated.json")
     assert len(landed_files(tmp_path / "data", SCAN)) == 1
+
+
+def test_without_a_version_the_command_says_what_comes_next(market, tmp_path, scanner):
+    scanner("good", STOCKS)
+    asked = [f"--scanner={tmp_path / 'good.yml'}", "--run-id=r"]
+    with ReplayServer(market, MORNING_AFTER) as server:
+        done = command(tmp_path, *asked, f"--base-url={server.url}")
+        assert done.exit_code == 0, done.output
+        assert done.stdout.splitlines()[-1].endswith("export/r/candidates.json")
+        assert "land them with `trademl ingest run --candidates`, build" in done.stderr
+        publish(tmp_path / "data")
+        calls = server.requests
+        again = command(tmp_path, *asked, f"--base-url={server.url}")
+        assert again.stdout.splitlines()[-1].endswith("export/r/candidates_validated.json")
+        assert (again.stderr, server.requests) == ("", calls)
 
 
 @pytest.mark.parametrize(

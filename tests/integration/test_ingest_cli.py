@@ -1,5 +1,6 @@
 """``trademl ingest run`` against ``trademl replay`` in a process of its own."""
 
+import json
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from tests.unit.ingest.markets import landed_rows, small_market
 from trademl.cli.ingest import ingest_group, replay_command
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOCK = "2020-03-21T13:00:00Z"
@@ -70,6 +71,45 @@ def test_a_night_by_hand(tmp_path, replay):
     assert landed_rows(tmp_path / "data", "file/index_membership", "select symbol from landed") == [
         ("AAA",)
     ]
+
+
+def candidates(path, *records):
+    """A list as discovery writes it."""
+    data = [{"symbol": symbol, "asset_type": kind} for symbol, kind in records]
+    path.write_text(json.dumps({"meta": {}, "data": data}))
+    return ["--candidates", str(path)]
+
+
+def test_candidates_name_what_is_landed(tmp_path, replay):
+    mixed = candidates(
+        tmp_path / "mixed.json",
+        ("NYSE:BBB", "equity"),
+        ("BINANCE:BTCUSDT", "spot"),
+        ("BINANCE:ETHUSDT.P", "perp"),
+    )
+    more = candidates(tmp_path / "more.json", ("NYSE:BRK.B", "equity"), ("NYSE:BBB", "equity"))
+    host = ["--base-url", replay]
+    run(tmp_path, "--vendor", "alpaca", "--dataset", "equities_bars_1d", *mixed, *more, *host)
+    run(tmp_path, "--vendor", "binance", "--dataset", "crypto_bars_1d", *mixed, *host)
+    data, query = tmp_path / "data", "select distinct symbol from landed order by 1"
+    assert landed_rows(data, "alpaca/bars_1d", query) == [("BBB",), ("BRK.B",)]
+    assert landed_rows(data, "binance/klines_1d", query) == [("BTCUSDT",)]
+    again = run(tmp_path, "--vendor", "binance", "--dataset", "crypto_bars_1d", *mixed, *host)
+    assert again.startswith("nothing to do")
+
+
+def test_candidates_that_name_nothing_are_refused(tmp_path):
+    coins = candidates(tmp_path / "coins.json", ("BINANCE:BTCUSDT", "spot"))
+    (tmp_path / "broken.json").write_text("{")
+    bars = ["--vendor", "alpaca", "--dataset", "equities_bars_1d"]
+    for arguments, error, says in [
+        (coins, ConfigError, "no candidate is equity or etf, as equities_bars_1d is"),
+        ([*coins, "--symbols", "A"], ConfigError, "--symbols or --candidates, not both"),
+        (["--candidates", str(tmp_path / "none.json")], ConfigError, "No such file"),
+        (["--candidates", str(tmp_path / "broken.json")], DataError, "no list of candidates"),
+    ]:
+        with pytest.raises(error, match=says):
+            run(tmp_path, *bars, *arguments)
 
 
 @pytest.mark.parametrize(

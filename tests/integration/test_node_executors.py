@@ -18,6 +18,7 @@ from ingest.vendors import binance
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.integration.week_market import minute_rows
 from tests.unit.ingest.markets import (
+    FIRST,
     LAST,
     MORNING_AFTER,
     SYMBOLS,
@@ -263,3 +264,36 @@ def test_a_control_file_that_fails_ends_the_node(market, data, steps, monkeypatc
             )
         with pytest.raises(sqlite3.OperationalError):
             work(node)
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"alpaca": "3"},
+        {"alpaca": 2.5},
+        {"alpaca": True},
+        {"alpaca": -1},
+        {"tea": 1},
+        {3: 1},
+        "3",
+        -1,
+    ],
+)
+def test_a_budget_that_is_none_is_one_clear_error(market, data, steps, budget):
+    with ReplayServer(market, MORNING_AFTER) as server:
+        with pytest.raises(ConfigError, match="give 0 or more calls of: alpaca"):
+            backfill(make_node(data, server, steps), budget)
+        assert server.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("budget", "done"),
+    [({"alpaca": 0}, 0), ({"Alpaca": 1, "av": 1}, 1), (2, 2), (None, 3), ({}, 3)],
+)
+def test_a_budget_holds_under_any_name_of_a_vendor(market, data, steps, budget, done):
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        days = (FIRST, FIRST + timedelta(days=1))
+        with node.queue() as queue:
+            queue.add([Work("equities_bars_1d", *days, "GAP", name) for name in SYMBOLS])
+        assert backfill(node, budget).of("done") == done

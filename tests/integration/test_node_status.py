@@ -17,9 +17,10 @@ from ingest.tasks import Work
 from tests.integration.node_support import Steps, no_build
 from tests.integration.replay_support import KEYS, SECRET
 from tests.unit.ingest.markets import MORNING_AFTER
-from trademl.cli.node import node_group
+from trademl.cli.node import backfill_group, node_group
 from trademl.cli.node_status import watch
 from trademl.clock import iso
+from trademl.errors import VendorError
 
 
 @pytest.fixture
@@ -133,3 +134,23 @@ def test_status_neither_waits_for_a_node_nor_moves_its_clock(node, status):
     assert SECRET not in done.output
     with node.queue() as queue:
         assert queue.budget.state("alpaca").is_frozen
+
+
+@pytest.mark.parametrize(
+    ("group", "command"), [(node_group, "once"), (backfill_group, "run")], ids=["once", "backfill"]
+)
+def test_a_pass_in_which_nothing_could_be_asked_fails(node, monkeypatch, no_waits, group, command):
+    data = node.data_dir
+    monkeypatch.chdir(data.parent)
+    with node.queue() as queue:
+        days = (date(2020, 3, 2), date(2020, 3, 3))
+        queue.add([Work("crypto_bars_1d", *days, "GAP", "BTCUSDT")])
+    where = ["--data", str(data), "--base-url", "http://127.0.0.1:1", "--clock", iso(MORNING_AFTER)]
+    failed = CliRunner().invoke(group, [command, *where])
+    assert isinstance(failed.exception, VendorError), failed.output
+    assert "no task was done" in str(failed.exception)
+    assert "broke off" in str(failed.exception)
+    assert "tasks: " in failed.output
+    assert ("no lake was built" in failed.output) == (command == "once")
+    assert not (data / "lakehouse").exists()
+    assert not (data / "exports").exists()

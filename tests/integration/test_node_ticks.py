@@ -3,6 +3,7 @@
 import fcntl
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
 from ingest.pipeline_runs import pipeline_runs, start_run
 from ingest.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
+from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish
-from tests.unit.ingest.markets import MORNING_AFTER, small_market
+from tests.unit.ingest.markets import FIRST, MORNING_AFTER, small_market
 from trademl.cli.build import build
 from trademl.errors import DataError, GateFailed
 from trademl.settings import Settings
@@ -29,14 +31,17 @@ ACTIONS = pa.table({"security_id": pa.array([], pa.string()), "ex_date": pa.arra
 
 
 @pytest.fixture
-def data(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def server(tmp_path):
     with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as serving:
         yield serving
+
+
+@pytest.fixture
+def data(tmp_path, server):
+    """With one old bar: of nothing no lake is built."""
+    folder, old = tmp_path / "data", {"start": FIRST, "end": FIRST, "symbols": ["BTCUSDT"]}
+    run(server, folder, "binance", "crypto_bars_1d", settings=KEYLESS, **old)
+    return folder
 
 
 class Builds:
@@ -118,6 +123,43 @@ def test_a_build_that_fails_is_recorded_and_does_not_end_the_node(data, server):
     with node.control() as control:
         (_, failed) = pipeline_runs(control, MAINTENANCE)
     assert failed.metrics == {"error": "grain: 3 rows; nothing was published"}
+
+
+@pytest.mark.parametrize(
+    ("heals_after", "outcomes"),
+    [(1, ["FAILED", "SUCCEEDED"]), (2, ["FAILED", "FAILED", "SUCCEEDED"]), (9, ["FAILED"] * 3)],
+)
+def test_a_build_that_fails_is_tried_again_that_night_but_not_all_day(
+    data, server, heals_after, outcomes
+):
+    steps = Steps()
+    builds = Builds(steps)
+    builds.error = GateFailed("no room")
+    node = make_node(data, server, steps, builds, settings=KEYLESS)
+    begun = steps.wall
+    with alone(node):
+        while steps.wall < begun + timedelta(hours=10):
+            builds.error = builds.error if len(builds.at) < heals_after else None
+            tick(node, steps.wall)
+            steps.wait(300)
+    assert [status for _, status in runs(node, MAINTENANCE)] == outcomes
+    gaps = {later - at for at, later in zip(builds.at, builds.at[1:], strict=False)}
+    assert gaps <= {timedelta(hours=1)}
+
+
+def test_of_nothing_no_lake_is_built(tmp_path, server):
+    steps = Steps()
+    builds = Builds(steps)
+    node = make_node(tmp_path / "empty", server, steps, builds, settings=KEYLESS)
+    node_of_dead_host = replace(node, base_url="http://127.0.0.1:1")
+    with alone(node):
+        tick(node_of_dead_host, None)
+    tally = run_once(node_of_dead_host)
+    assert (builds.at, tally.of("done"), tally.of("unavailable") > 0) == ([], 0, True)
+    # The vendor is back: the first bars make the first lake.
+    steps.wait(3600)
+    run_once(node)
+    assert len(builds.at) == 1
 
 
 def test_a_node_takes_back_what_a_dead_one_held(data, server):

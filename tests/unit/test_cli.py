@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 import trademl.cli
-from trademl import errors
+from trademl import api, errors
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -226,3 +226,13 @@ def test_an_entry_point_does_what_its_command_does(entry, words):
 def test_an_entry_point_refuses_what_its_command_refuses(entry, words):
     code, _, err = entry("ata-backfill", *words)
     assert (code, err.startswith("error: "), len(err.splitlines())) == (2, True, 1)
+
+
+def test_curate_incremental_is_the_build_command(monkeypatch, tmp_path):
+    built = []
+    monkeypatch.setattr(api, "build", lambda *given: built.append(given))
+    monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
+    monkeypatch.setenv("TRADEML_CLOCK", "2031-05-06T12:00:00Z")
+    assert api.curate_incremental() is None
+    ((data, moment),) = built
+    assert (data, f"{moment:%Y-%m-%d %H:%M}") == (tmp_path, "2031-05-06 12:00")

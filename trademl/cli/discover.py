@@ -41,7 +41,8 @@ def discover_command(
     """Ask scanners for candidates and write export/RUN_ID under the data directory.
 
     candidates.json holds all that were found, candidates_validated.json those that go on to
-    selection: one per identity, logic and direction, with tick size, lot size and precision.
+    selection: what the newest version holds, one per identity, logic and direction, with tick size,
+    lot size and precision. On the first day land the candidates, build, and discover again.
     """
     settings = Settings()
     folder, moment = data_dir or settings.data, _clock(clock or settings.clock, base_url)
@@ -63,7 +64,13 @@ def discover_command(
         click.echo(f"failed: {name}: {reason}", err=True)
     for stage, count in report.funnel.items():
         click.echo(f"{count:8}  {stage}")
-    click.echo(f"candidates: {report.validated}")
+    click.echo(f"candidates: {report.validated or report.candidates}")
+    if report.validated is None:
+        click.echo(
+            "nothing is published that they could be checked against: land them with "
+            "`trademl ingest run --candidates`, build, and discover again",
+            err=True,
+        )
 
 
 def _clock(text: str | None, base_url: str | None) -> datetime:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ingest.discovery.listed import listed_symbols
 from ingest.manual import client_by_hand
 from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
@@ -26,6 +27,12 @@ def ingest_group() -> None:
 @click.option("--start", help="First day wanted, YYYY-MM-DD.")
 @click.option("--end", help="Last day wanted, inclusive, YYYY-MM-DD.")
 @click.option("--symbols", help="Comma-separated; without it all that the landed listing names.")
+@click.option(
+    "--candidates",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="The symbols of a candidates.json, those of the dataset's asset class; several times.",
+)
 @click.option("--base-url", help="Asks this host instead of the vendor's, e.g. a replay.")
 @click.option("--reference-dir", type=click.Path(path_type=Path), help="Where vendor file reads.")
 @data_option
@@ -36,6 +43,7 @@ def ingest_run(
     start: str | None,
     end: str | None,
     symbols: str | None,
+    candidates: tuple[Path, ...],
     base_url: str | None,
     reference_dir: Path | None,
     data_dir: Path | None,
@@ -47,6 +55,8 @@ def ingest_run(
 
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
+    if candidates and symbols is not None:
+        raise ConfigError("give --symbols or --candidates, not both")
     settings = Settings()
     if reference_dir is not None:
         settings = settings.model_copy(update={"reference_dir": reference_dir})
@@ -59,7 +69,7 @@ def ingest_run(
         settings=settings,
         start=_day("--start", start),
         end=_day("--end", end),
-        symbols=None if symbols is None else _symbols(symbols, vendor),
+        symbols=_candidates(candidates, dataset) if candidates else _symbols(symbols, vendor),
         base_url=base_url,
         make_client=client_by_hand(folder, vendor, dataset, moment_of(settings)),
     )
@@ -104,5 +114,15 @@ def _day(option: str, text: str | None) -> date | None:
         raise ConfigError(f"{option} {text!r} is no date such as 2017-12-29") from error
 
 
-def _symbols(text: str, vendor: str) -> tuple[str, ...]:
-    return read_symbols(text, with_exchange=vendor == "tradingview")
+def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:
+    return None if text is None else read_symbols(text, with_exchange=vendor == "tradingview")
+
+
+def _candidates(files: tuple[Path, ...], dataset: str) -> list[str]:
+    """The symbols of candidates files that a dataset may have."""
+    types = ("spot",) if dataset.startswith("crypto") else ("equity", "etf")
+    found = sorted({symbol for file in files for symbol in listed_symbols(file, types)})
+    if not found:
+        said = ", ".join(str(file) for file in files)
+        raise ConfigError(f"{said}: no candidate is {' or '.join(types)}, as {dataset} is")
+    return found

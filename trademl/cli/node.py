@@ -11,16 +11,19 @@ from typing import Any
 import click
 
 from ingest.audit import TABLES, Scope, TableAudit, audit, window_of
+from ingest.control import control_path
 from ingest.executors import Tally
 from ingest.health import check_health
-from ingest.node import HEAVY_DAYS, run_node, run_once
+from ingest.node import HEAVY_DAYS, has_bars, run_node, run_once
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, Wait, open_node
+from ingest.node_state import last_error
 from ingest.repair import MOST_FILLS, backfill, repair
 from trademl.cli import main_of
 from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
+from trademl.errors import Unavailable
 from trademl.log import log_to
 from trademl.settings import Settings
 
@@ -58,7 +61,10 @@ def node_once(data: Path | None, clock: str | None, base_url: str | None) -> Non
     """One pass: forward ingest, audit, the queue, maintenance with build and export."""
     with _Stop() as stop:
         node = make_node(data, clock, base_url, stop.wait)
-        _say(run_once(node))
+        tally = run_once(node)
+        if not has_bars(node):
+            click.echo("no bar is landed yet: no lake was built", err=True)
+        _say(node, tally)
 
 
 @node_group.command("status")
@@ -109,7 +115,8 @@ def backfill_command(
 ) -> None:
     """Work the BOOTSTRAP and GAP tasks of the queue until nothing may run now."""
     with _Stop() as stop:
-        _say(backfill(make_node(data, clock, base_url, stop.wait), budget))
+        node = make_node(data, clock, base_url, stop.wait)
+        _say(node, backfill(node, budget))
 
 
 @click.command("repair")
@@ -127,10 +134,11 @@ def repair_command(
 ) -> None:
     """Fill the gaps in the bars of a run's candidates; the next build shows them."""
     with _Stop() as stop:
-        done = repair(make_node(data, clock, base_url, stop.wait), run_id, max_fills)
+        node = make_node(data, clock, base_url, stop.wait)
+        done = repair(node, run_id, max_fills)
         click.echo(f"{len(done.symbols)} candidates of {run_id}")
         _say_tables(done.tables)
-        _say(done.tally)
+        _say(node, done.tally)
 
 
 def make_node(
@@ -192,11 +200,22 @@ class _Stop:
         signal.signal(number, self._before[number])
 
 
-def _say(tally: Tally) -> None:
+def _say(node: Node, tally: Tally) -> None:
+    """What came of tasks.
+
+    Raises:
+        Unavailable: None was done and some failed: a schedule is to notice.
+    """
     outcomes = ", ".join(
         f"{tally.of(name)} {name}" for name in sorted({o for _, o in tally.outcomes})
     )
     click.echo(f"tasks: {outcomes or 'none'}; {tally.rows} rows with {tally.calls} calls")
+    failed = sum(tally.of(name) for name in ("failed", "unavailable", "rate_limited"))
+    if failed and not tally.of("done"):
+        error = last_error(control_path(node.data_dir))
+        raise Unavailable(
+            f"no task was done, {failed} failed and are tried again; the latest: {error}"
+        )
 
 
 def _say_tables(tables: tuple[TableAudit, ...]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ingest.export import copy_control
 from trademl import lake
 from trademl.cli.options import data_option
 from trademl.errors import ConfigError
@@ -30,7 +31,10 @@ def versions_command(data_dir: Path | None) -> None:
 @click.option("--command", "-c", help="Run this SQL and leave.")
 @data_option
 def shell_command(name: str | None, command: str | None, data_dir: Path | None) -> None:
-    """Open the DuckDB CLI on a published version, read-only; it never blocks a build."""
+    """Open the DuckDB CLI on a published version, read-only; it never blocks a build.
+
+    backfill_queue and pipeline_runs are there too, as they are when it opens.
+    """
     data_dir = data_dir or Settings().data
     version = lake.find_version(data_dir, name)
     lake.install_extensions()
@@ -46,8 +50,19 @@ def shell_command(name: str | None, command: str | None, data_dir: Path | None) 
             "load ducklake",
             lake.attach_statement(data_dir, version),
             "use lake",
+            *_control_views(data_dir),
         )
     )
     arguments = [str(program), "-cmd", start]
     arguments += ["-c", command] if command else []
     os.execv(program, arguments)
+
+
+def _control_views(data_dir: Path) -> list[str]:
+    """SQL that shows the tables of the data node, which lie in an SQLite file."""
+    try:
+        copies = copy_control(data_dir)
+    except OSError as error:
+        click.echo(f"the data node's tables are not shown: {error}", err=True)
+        return []
+    return [f"create temp view {name} as from '{path}'" for name, path in copies.items()]

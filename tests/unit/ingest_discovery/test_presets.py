@@ -163,6 +163,34 @@ def test_what_is_wrong_in_a_file_is_named(tmp_path, text, says):
     assert "\n" not in str(caught.value)
 
 
+def test_files_of_symbols_add_up_and_lie_beside_the_layer_that_names_them(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "few.txt").write_text("NYSE:AAA  # a remark\n\n# more\nNASDAQ:BRK.B\n")
+    (tmp_path / "own.txt").write_text("NYSE:CCC\nNYSE:AAA\n")
+    write(tmp_path / "below", base=TOP + "include_symbol_files: [few.txt]\n")
+    above = "base_preset: below/base.yml\ninclude_symbol_files: [own.txt]\n"
+    asked = load_scanner(write(tmp_path, top=above)).question
+    assert asked.tickers == ("NYSE:AAA", "NASDAQ:BRK.B", "NYSE:CCC")
+    assert asked.body["symbols"]["tickers"] == list(asked.tickers)
+    assert load_scanner(write(tmp_path, plain=TOP)).question.tickers == ()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "few.txt cannot be read"),
+        ("# nothing\n", "few.txt: it names no symbol"),
+        ("AAA\n", "few.txt: 'AAA' is no EXCHANGE:SYMBOL"),
+        ("NYSE:AAA, NYSE:BBB\n", "is no EXCHANGE:SYMBOL"),
+    ],
+)
+def test_a_file_without_symbols_is_refused_and_never_means_all(tmp_path, content, says):
+    if content is not None:
+        (tmp_path / "few.txt").write_text(content)
+    with pytest.raises(ConfigError, match=says):
+        load_scanner(write(tmp_path, top=TOP + "include_symbol_files: [few.txt]\n"))
+
+
 def test_an_unknown_key_in_a_lower_layer_names_that_layer(tmp_path):
     write(tmp_path, low="colums: [close]")
     with pytest.raises(ConfigError, match=r"scanner low.yml: .*`colums`"):

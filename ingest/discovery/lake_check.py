@@ -1,0 +1,78 @@
+"""Whether the lake holds what a scanner found: only that may go on to selection (semantics A3)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from ingest.discovery.candidates import Candidate, Rejection
+from ingest.discovery.rules import Rules
+from trademl import lake
+
+NOT_IN_LAKE, STALE, TOXIC = "not_in_lake", "stale_in_lake", "toxic_in_lake"
+
+_HELD = """
+    select
+        asset_class,
+        symbol,
+        case
+            when symbol in (
+                select symbol from quality.quarantine_bars
+                where reason = 'TOXIC_RETURN' and verdict = 'rejected' and session_date >= $toxic
+            ) then $toxic_word
+            when max(end_date) < $stale then $stale_word
+        end as reason
+    from quality.lakehouse_catalog
+    group by asset_class, symbol
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the newest version says of candidates.
+
+    Attributes:
+        version: Its name.
+        held: The candidates that it holds, fresh and sound.
+        refused: The others, each with the reason.
+    """
+
+    version: str
+    held: list[Candidate]
+    refused: list[Rejection]
+
+
+def check_lake(
+    data_dir: Path, candidates: Iterable[Candidate], rules: Rules, clock: datetime
+) -> Checked | None:
+    """Lays candidates beside the newest published version; none where nothing is published yet.
+
+    Args:
+        data_dir: The data directory.
+        candidates: What scanners found.
+        rules: How old the last bar may be, and for how long a toxic one counts.
+        clock: The run's time.
+
+    Raises:
+        DataError: The version cannot be read.
+    """
+    versions = lake.list_versions(data_dir)
+    if not versions:
+        return None
+    given = {
+        "toxic": (clock - timedelta(days=rules.toxic_days)).date(),
+        "toxic_word": TOXIC,
+        "stale": (clock - timedelta(hours=rules.stale_hours)).date(),
+        "stale_word": STALE,
+    }
+    with lake.open_version(data_dir, versions[-1]) as connection:
+        rows = connection.execute(_HELD, given).fetchall()
+    reasons = {(asset_class, symbol): reason for asset_class, symbol, reason in rows}
+    found = Checked(versions[-1].name, [], [])
+    for item in candidates:
+        reason = reasons.get((item.asset_class, item.ticker), NOT_IN_LAKE)
+        if reason is None:
+            found.held.append(item)
+        else:
+            found.refused.append(Rejection(item.symbol, ",".join(item.scanners), reason))
+    return found
