@@ -70,7 +70,8 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     with source.connect(job) as client:
         done = [_land(job, source, client, ask, known) for ask in wanted]
     _refuse_silence(source, wanted, done)
-    _refuse_staleness(job, source, before, end)
+    if _is_live(job, source, end):
+        _refuse_staleness(job, source, before, end)
     files = tuple(landed.path for landed in done if landed.path)
     asked = {symbol for ask in wanted for symbol in ask.symbols}
     idle = len(set(symbols) - asked)
@@ -96,7 +97,13 @@ def _asks(
 
     wanted = grouped(begin)
     # Covered but stale: the vendor was late or down when it was asked, so it is asked once more.
-    return grouped(again) if not wanted and _is_stale(source, before, end) else wanted
+    is_late = _is_live(job, source, end) and _is_stale(source, before, end)
+    return grouped(again) if not wanted and is_late else wanted
+
+
+def _is_live(job: Job, source: BarSource, end: date) -> bool:
+    """Whether a window ends where vendors may be late; of older days no bars are an answer."""
+    return end >= source.step_back(source.last_complete(job.clock))
 
 
 def _is_stale(source: BarSource, envelopes: list[Envelope], end: date) -> bool:

@@ -71,17 +71,19 @@ class Queue:
         self._limits = limits or NodeLimits()
         self.budget = Budget(control, registry, self._limits)
 
-    def add(self, works: Iterable[Work]) -> int:
+    def add(self, works: Iterable[Work], *, retry: bool = False) -> int:
         """Queues work, cut to the longest window of its dataset, where it is not queued already.
 
         Windows that waiting or leased tasks of the symbol already hold are left out, whatever
         their kind; only FORWARD does not wait behind a backfill that may not spend what is
         reserved for FORWARD. Done tasks are opened again (their partition is missing again);
-        failed ones stay failed until they are pruned, those of FORWARD until the UTC day ends.
-        A waiting task whose lane became more important moves to it.
+        failed ones stay failed until the UTC day ends, so that an outage heals by itself and costs
+        a task's five attempts a day at most. A waiting task whose lane became more important moves
+        to it.
 
         Args:
             works: What is to be fetched.
+            retry: Whether tasks that failed today are opened too: somebody mended the cause.
 
         Returns:
             How many tasks are waiting that were not before.
@@ -94,7 +96,7 @@ class Queue:
             work.check()
         longest = {work.dataset: self._longest(work.dataset) for work in works}
         with self._control.transaction() as tx:
-            return sum(add_work(tx, work, longest[work.dataset]) for work in works)
+            return sum(add_work(tx, work, longest[work.dataset], retry=retry) for work in works)
 
     def lease_next(
         self,
@@ -298,11 +300,10 @@ class Queue:
                 release(tx, lease, "FAILED", None, error)
 
     def prune(self, failed_days: int, done_days: int) -> int:
-        """Forgets tasks that ended long ago; what failed may be queued again by an audit then.
+        """Forgets tasks that ended long ago.
 
-        Nothing is asked of tasks that are done: their partitions are there, and a window queued
-        again opens a row or makes one alike. Only that a bootstrap was once queued is asked, by
-        the set-up, so that its newest task stays.
+        Nothing is asked of them: what is missing is told by the lake and the landed files, and a
+        window queued again opens a row or makes one alike.
 
         Args:
             failed_days: Age of failed tasks in days since the last change.
@@ -315,9 +316,8 @@ class Queue:
             tx.con.execute("delete from cooldowns where ends_at <= ?", (tx.at,))
             found = [
                 tx.con.execute(
-                    "delete from backfill_queue where status = ? and updated_at <= ? and id is not"
-                    " (select max(id) from backfill_queue where ? = 'DONE' and kind = 'BOOTSTRAP')",
-                    (status, stamp(tx.now - timedelta(days=days)), status),
+                    "delete from backfill_queue where status = ? and updated_at <= ?",
+                    (status, stamp(tx.now - timedelta(days=days))),
                 ).rowcount
                 for status, days in (("FAILED", failed_days), ("DONE", done_days))
             ]

@@ -10,6 +10,7 @@ from ingest.node_clock import machine_clock
 from ingest.node_context import Node, open_node
 from ingest.repair import backfill
 from ingest.routing import route
+from ingest.unlanded import of_stage, queue_unlanded
 from models_ml.cpcv import CombinatorialPurgedCV
 from models_ml.overfitting import (
     PboResult,
@@ -60,6 +61,8 @@ __all__ = [
 def audit_scan(tables: list[str]) -> None:
     """Queues GAP tasks for the partitions of the last 180 days that are not GREEN (S4 7).
 
+    What the node's stage requires and no landed file answers for is queued too.
+
     Args:
         tables: As partition_status names them, e.g. ``curated/equities_ohlcv_adj``; empty for all.
 
@@ -69,6 +72,7 @@ def audit_scan(tables: list[str]) -> None:
     """
     node = _node()
     audit(node, Scope(*window_of(node.now(), HEAVY_DAYS), tuple(tables) or tuple(TABLES)))
+    queue_unlanded(node, of_stage(node))
 
 
 def backfill_run(budget: dict[str, int] | None = None) -> None:
