@@ -40,16 +40,16 @@ BACKOFF_SECONDS, BACKOFF_CAP_SECONDS = 60, 3600
 NOT_ENTITLED_SECONDS = 24 * 3600
 OTHER_VENDOR_SECONDS = 10
 LATE_SECONDS = 3600
-"""A vendor whose data are late is asked once an hour."""
+"""A vendor whose data are late is asked again after an hour, then after twice as long each time."""
 _FORWARD: tuple[Kind, ...] = ("FORWARD",)
 
 Providers = Callable[[Task], Sequence[str]]
 """The vendors that may serve a task, best first (see ``ingest.routing``)."""
-Reason = Literal["no_capacity", "budget", "late", "stopped"]
+Reason = Literal["no_capacity", "budget", "key", "stopped"]
 
 _WAITS: Mapping[Reason, float] = {
     "no_capacity": NO_CAPACITY_SECONDS,
-    "late": LATE_SECONDS,
+    "key": 0,
     "stopped": 0,
 }
 
@@ -229,23 +229,37 @@ class Queue:
             LeaseLost: The task is somebody else's by now.
         """
         with self._control.transaction() as tx:
-            attempts = hold(tx, lease) + 1
-            tx.con.execute(
-                "update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id)
-            )
+            attempts = _tried(tx, lease)
             wait = min(BACKOFF_SECONDS * 2**attempts, BACKOFF_CAP_SECONDS)
-            if attempts >= MAX_ATTEMPTS:
-                release(tx, lease, "FAILED", None, error)
-            else:
-                release(tx, lease, "PENDING", tx.later(wait), error)
+            _try_again(tx, lease, attempts, tx.later(wait), error)
 
-    def defer(self, lease: Lease, reason: Reason) -> None:
+    def late(self, lease: Lease, error: str) -> None:
+        """The vendor does not have it yet: the task waits 1, 2, 4, 8 hours and then fails.
+
+        It fails too where its next turn would be tomorrow: what is missing then is queued anew.
+
+        Args:
+            lease: The lease.
+            error: What is late, without keys.
+
+        Raises:
+            LeaseLost: The task is somebody else's by now.
+        """
+        with self._control.transaction() as tx:
+            attempts = _tried(tx, lease)
+            turn = tx.later(LATE_SECONDS * 2 ** (attempts - 1))
+            is_over = turn >= next_midnight(tx)
+            _try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error)
+
+    def defer(self, lease: Lease, reason: Reason, said: str | None = None) -> None:
         """Gives a task back that could not be worked on; this is not an attempt.
 
         Args:
             lease: The lease.
             reason: ``no_capacity``: again in five minutes; ``budget``: after the UTC day;
-                ``late``: in an hour; ``stopped``: at once.
+                ``key``: at once, when its vendor is not frozen any more; ``stopped``: at
+                once.
+            said: What the vendor said, without keys; none where the reason says it all.
 
         Raises:
             LeaseLost: The task is somebody else's by now.
@@ -253,7 +267,7 @@ class Queue:
         with self._control.transaction() as tx:
             hold(tx, lease)
             until = next_midnight(tx) if reason == "budget" else tx.later(_WAITS[reason])
-            release(tx, lease, "PENDING", until, reason)
+            release(tx, lease, "PENDING", until, said or reason)
 
     def abandon(self, owner: str) -> int:
         """Gives back all tasks of an owner that is known to be dead: an attempt of each.
@@ -368,3 +382,18 @@ class Queue:
         else:
             passed.append(task)
         return None
+
+
+def _tried(tx: Transaction, lease: Lease) -> int:
+    """Counts an attempt of a task whose lease holds; how many there were."""
+    attempts = hold(tx, lease) + 1
+    tx.con.execute("update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id))
+    return attempts
+
+
+def _try_again(tx: Transaction, lease: Lease, attempts: int, turn: str, error: str) -> None:
+    """Has a task wait for its next turn, or fail after the last one."""
+    if attempts >= MAX_ATTEMPTS:
+        release(tx, lease, "FAILED", None, error)
+    else:
+        release(tx, lease, "PENDING", turn, error)

@@ -14,7 +14,14 @@ from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Banned, VendorClient
 from ingest.pace import Pace
 from ingest.payloads import Page, page_of_records, read_json
-from trademl.errors import ConfigError, Rejected, SchemaDrift, Unavailable, VendorError
+from trademl.errors import (
+    ConfigError,
+    Rejected,
+    SchemaDrift,
+    Unavailable,
+    VendorError,
+    WrongKey,
+)
 
 PACE = Pace(0.2)
 """Five requests a second, half of what is allowed over both hosts and all machines."""
@@ -84,7 +91,7 @@ def headers(user_agent: str) -> dict[str, str]:
 def judge(status: int, said: str) -> type[VendorError] | None:
     """Both refusals come as a page with 403: an unnamed caller, and one that asks too fast."""
     if "Undeclared Automated Tool" in said:
-        return Rejected
+        return WrongKey
     if status in (403, 429) and "Rate Threshold" in said:
         return Banned
     return None

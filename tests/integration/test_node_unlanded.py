@@ -1,7 +1,7 @@
 """History that a stage requires: lost, never landed or failed, it is told, queued once and landed."""
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -14,6 +14,7 @@ from ingest.pipeline_runs import pipeline_runs
 from ingest.replay.server import ReplayServer
 from ingest.stage_coverage import coverage
 from ingest.stages import Stage, read_stage, works, write_stage
+from ingest.tasks import Work
 from ingest.unlanded import UNLANDED, of_stage
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import run
@@ -21,6 +22,7 @@ from tests.integration.test_node_audit import publish
 from tests.integration.week_market import whole_market
 from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, landed_files, small_market
 from trademl.cli.node import audit_group, node_group
+from trademl.cli.node_status import lines
 from trademl.clock import iso
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
@@ -166,3 +168,39 @@ def test_history_that_was_lost_far_from_today_is_no_late_data(tmp_path, data):
         assert {status for start, status in found if start < "2020-03-08"} == {"DONE"}
     landed = bookmarks.landed(data, ENDPOINTS["alpaca/bars_1m"])
     assert len({(one.symbols, one.start, one.end) for one in landed}) == len(landed)
+
+
+def test_a_vendor_that_is_late_is_asked_five_times_a_day_and_leaves_one_file(tmp_path, data):
+    market, steps = small_market(tmp_path / "market"), Steps(datetime(2020, 3, 21, 3, tzinfo=UTC))
+    with ReplayServer(market, steps.wall) as server:
+        node = make_node(data, server, steps)
+        run(server, data, "alpaca", "assets", clock=steps.wall)
+        with node.queue() as queue:
+            queue.add([Work(MINUTES, LAST, END, "BOOTSTRAP", "AAA")])
+        requests = server.requests
+        drive(node, steps, 20)
+        assert server.requests - requests == 5
+    assert len(landed_files(data, "alpaca/bars_1m")) == 1
+    ((status, error),) = tasks(node, "status, last_error")
+    assert (status, "gave no new bars" in error) == ("FAILED", True)
+
+
+def test_a_wrong_key_costs_a_call_a_thread_and_hour_and_no_task(tmp_path, data):
+    market, steps = small_market(tmp_path / "market"), Steps()
+    with ReplayServer(market, MORNING_AFTER, keys={"alpaca": "another"}) as server:
+        node = make_node(data, server, steps)
+        begin(data, node, DAYS)
+        drive(node, steps, 3)
+        work(node)
+        assert outcomes(node) == {"PENDING": 2}
+        assert 4 <= server.requests <= 4 * node.limits.inflight("alpaca")
+        assert {attempts for (attempts,) in tasks(node, "attempts")} == {0}
+        told = dict(lines(node))["vendor alpaca"]
+        assert "frozen until" in told
+        assert "HTTP 401" in told
+        assert "check the alpaca keys" in told
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        run(server, data, "alpaca", "assets")
+        drive(node, steps, 2)
+        assert outcomes(node) == {"DONE": 2}

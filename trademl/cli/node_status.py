@@ -88,6 +88,7 @@ def lines(node: Node) -> list[tuple[str, str]]:
     for one in state.vendors:
         cap = node.registry.limits(one.vendor).daily_cap
         frozen = f", frozen until {one.frozen_until:%H:%M:%S} UTC" if one.frozen_until else ""
+        frozen += f": {one.reason}" if one.reason else ""
         how = f"{one.spent} of {cap} calls today, {one.inflight} tasks in flight{frozen}"
         said.append((f"vendor {one.vendor}", how))
     for run in state.runs:

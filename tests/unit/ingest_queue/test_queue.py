@@ -464,3 +464,18 @@ def test_a_vendor_that_rests_has_no_budget_to_wait_for():
     node.time.passes(10)
     assert node.lease() is None
     assert node.rows()[0][2:] == ("2026-03-03T00:00:00.000000Z", "budget")
+
+
+@pytest.mark.parametrize(("hour", "tries"), [(0, [0, 1, 3, 7, 15]), (21, [21, 22])])
+def test_a_late_task_fails_after_five_tries_or_with_its_day(node, hour, tries):
+    node.time.passes((12 + hour) * 3600)
+    node.queue.add([work()])
+    tried = []
+    for moment in range(hour, 24):
+        if lease := node.lease():
+            tried.append(moment)
+            node.queue.late(lease, "no bars yet")
+        node.time.passes(3600)
+    assert tried == tries
+    assert node.rows("status, last_error") == [("FAILED", "no bars yet")]
+    assert node.queue.add([work()]) == 1
