@@ -9,12 +9,11 @@ from ingest.endpoints import ENDPOINTS
 from ingest.node_context import Node
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
+from ingest.unlanded import SETTLE_DAYS, settled
 from trademl import lake
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData
 
-SETTLE_DAYS = 2
-"""Younger sessions are left to forward ingest, which asks for them anyway."""
 ASK_AGAIN_DAYS = 30
 """A vendor that had nothing for a session is asked for it again after so many days."""
 TOGETHER = 5
@@ -116,7 +115,7 @@ class Scope:
 
 def window_of(now: datetime, days: int) -> tuple[date, date]:
     """The half-open window of so many days that an audit looks at."""
-    end = now.date() - timedelta(days=SETTLE_DAYS - 1)
+    end = settled(now.date())
     return end - timedelta(days=days), end
 
 

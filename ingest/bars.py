@@ -65,13 +65,20 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
     before = bookmarks.landed(job.data_dir, source.endpoint)
     wanted = _asks(job, source, symbols, before, end)
+    is_late = not wanted and _is_live(job, source, end) and _is_stale(source, before, end)
+    if is_late:
+        # Covered but stale: the vendor was late or down when it was asked, so it is asked again.
+        last_covered = source.step_back(end)
+        wanted = _grouped(source, symbols, lambda _symbol: last_covered, end)
     if not wanted:
         return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
     known = bookmarks.symbols_of(before) | _listed(job, source)
     with source.connect(job) as client:
-        done = [_land(job, source, client, ask, known) for ask in wanted]
+        is_news = _is_news(source, before) if is_late else None
+        done = [_land(job, source, client, ask, known, is_news) for ask in wanted]
     _refuse_silence(source, wanted, done)
-    _refuse_staleness(job, source, before, end)
+    if _is_live(job, source, end):
+        _refuse_staleness(job, source, before, end)
     files = tuple(landed.path for landed in done if landed.path)
     asked = {symbol for ask in wanted for symbol in ask.symbols}
     idle = len(set(symbols) - asked)
@@ -89,20 +96,29 @@ def _asks(
     def begin(symbol: str) -> date | None:
         return begin_of(spans, symbol, job.start, end, source.history, step_back)
 
-    def again(symbol: str) -> date | None:
-        return begin(symbol) or step_back(end)
+    return _grouped(source, symbols, begin, end)
 
-    def grouped(begin: Callable[[str], date | None]) -> list[Ask]:
-        return asks(symbols, begin, end, source.rows_per_session, source.symbols_per_fetch)
 
-    wanted = grouped(begin)
-    # Covered but stale: the vendor was late or down when it was asked, so it is asked once more.
-    return grouped(again) if not wanted and _is_stale(source, before, end) else wanted
+def _grouped(
+    source: BarSource, symbols: list[str], begin: Callable[[str], date | None], end: date
+) -> list[Ask]:
+    return asks(symbols, begin, end, source.rows_per_session, source.symbols_per_fetch)
+
+
+def _is_live(job: Job, source: BarSource, end: date) -> bool:
+    """Whether a window ends where vendors may be late; of older days no bars are an answer."""
+    return end >= source.step_back(source.last_complete(job.clock))
 
 
 def _is_stale(source: BarSource, envelopes: list[Envelope], end: date) -> bool:
     newest = bookmarks.newest_event(envelopes)
     return newest is None or source.session_of(newest) < end
+
+
+def _is_news(source: BarSource, before: list[Envelope]) -> Callable[[datetime], bool]:
+    """Whether a bar is of a later session than all that are landed."""
+    newest = bookmarks.newest_event(before)
+    return lambda latest: newest is None or source.session_of(latest) > source.session_of(newest)
 
 
 def _land(
@@ -111,6 +127,7 @@ def _land(
     client: VendorClient,
     ask: Ask,
     known: Collection[str],
+    is_news: Callable[[datetime], bool] | None = None,
 ) -> Landed:
     named = frozenset(ask.symbols) if job.symbols is not None else frozenset()
     fetch = Fetch(
@@ -125,6 +142,7 @@ def _land(
         end=ask.end,
         symbols=ask.symbols,
         must_answer=named.difference(known),
+        is_news=is_news,
     )
     asked = tuple(theirs(source.endpoint.vendor, symbol) for symbol in ask.symbols)
     pages = source.pages(client, asked, ask.start, ask.end, job.clock)

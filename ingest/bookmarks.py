@@ -162,7 +162,7 @@ def _envelope(path: Path, endpoint: Endpoint) -> Envelope:
             end=_day(facts["trademl_window_end"]),
             symbols=_symbols(facts.get("trademl_symbols", "")),
             request_hash=facts["trademl_request_hash"],
-            newest=_newest(footer, endpoint),
+            newest=newest_in(footer, endpoint),
         )
     except KeyError as error:
         raise DataError(
@@ -174,7 +174,8 @@ def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def _newest(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
+def newest_in(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
+    """The latest event time in a landed file; none without rows or event time."""
     if endpoint.event_time is None or not footer.num_rows:
         return None
     place = endpoint.schema.names.index(endpoint.event_time)

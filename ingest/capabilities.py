@@ -56,12 +56,15 @@ class Capability:
     delay_days: _Days | None = None
     notes: str | None = None
 
+    def first_date(self, today: date) -> date:
+        """The first date that may be asked for today; the first of all where there is no limit."""
+        days = None if self.history_days is None else today - timedelta(days=self.history_days)
+        return max(self.history_from or date.min, days or date.min)
+
     def serves(self, start: date, end: date, today: date) -> bool:
         """Whether every date of the half-open window ``[start, end)`` may be asked for today."""
         last = end - timedelta(days=1)
-        if self.history_from is not None and start < self.history_from:
-            return False
-        if self.history_days is not None and start < today - timedelta(days=self.history_days):
+        if start < self.first_date(today):
             return False
         return self.delay_days is None or last <= today - timedelta(days=self.delay_days)
 

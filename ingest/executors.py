@@ -19,11 +19,22 @@ from ingest.node_context import Node
 from ingest.queue import LeaseLost, Queue
 from ingest.tasks import KINDS, Kind, Lease, Work
 from ingest.work import fill, usable_vendors
-from trademl.errors import DataError, NotEntitled, RateLimited, StaleData, TradeMLError, Unavailable
+from trademl.errors import (
+    DataError,
+    NotEntitled,
+    RateLimited,
+    StaleData,
+    TradeMLError,
+    Unavailable,
+    WrongKey,
+)
 
 IDLE_SECONDS = 5.0
 CYCLE_SIZE = 100
 """Leases until FORWARD comes first again."""
+
+WRONG_KEY_SECONDS = 3600.0
+"""A vendor that does not take the key is tried once an hour: somebody may mend it."""
 
 log = structlog.get_logger()
 
@@ -232,11 +243,15 @@ def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> st
             freeze_for(node, queue, lease.vendor, failure)
             queue.defer(lease, "no_capacity")
             return "rate_limited"
+        case WrongKey():
+            queue.budget.freeze(lease.vendor, WRONG_KEY_SECONDS)
+            queue.defer(lease, "key", str(failure))
+            return "wrong_key"
         case NotEntitled():
             queue.not_entitled(lease, node.providers)
             return "not_entitled"
         case StaleData():
-            queue.defer(lease, "late")
+            queue.late(lease, str(failure))
             return "late"
         case Unavailable():
             queue.budget.freeze(lease.vendor)

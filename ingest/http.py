@@ -26,6 +26,7 @@ from trademl.errors import (
     TradeMLError,
     Unavailable,
     VendorError,
+    WrongKey,
 )
 from trademl.files import sha256_of_bytes
 
@@ -70,6 +71,7 @@ class Exhausted(Banned):
 _ADVICE: Mapping[type[VendorError], str] = {
     NotEntitled: "the plan or the place does not cover this, another key or vendor may",
     Rejected: "check the key in the environment, symbols, dates and base URL",
+    WrongKey: "check the key in the environment",
     Exhausted: "run again when the vendor's day is over, what is landed is kept",
 }
 _USUAL: Mapping[int, type[VendorError]] = {429: RateLimited, 418: Banned}
@@ -312,7 +314,7 @@ class VendorClient:
         if status in (402, 451):
             raise NotEntitled(f"{what}; {_ADVICE[NotEntitled]}")
         if status in (401, 403):
-            raise Rejected(f"{what}; check the {self.vendor} keys in the environment and the plan")
+            raise WrongKey(f"{what}; check the {self.vendor} keys in the environment and the plan")
         raise Rejected(f"{what}; check symbols, dates and base URL")
 
     def _uri(self, path: str, params: Params) -> str:

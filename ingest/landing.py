@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ingest.bookmarks import newest_in
 from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
 from ingest.payloads import Page, check_symbols, repeated
 from ingest.spelling import ours
@@ -46,6 +47,7 @@ class Fetch:
         end: Last day asked, inclusive.
         symbols: Symbols asked; empty means all.
         must_answer: Of these, the ones whose silence means that the vendor does not know them.
+        is_news: Of a window that is landed already: whether a latest event time is worth a file.
     """
 
     endpoint: Endpoint
@@ -55,6 +57,7 @@ class Fetch:
     end: date | None = None
     symbols: tuple[str, ...] = ()
     must_answer: frozenset[str] = frozenset()
+    is_news: Callable[[datetime], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Landed:
     """What became of a fetch.
 
     Attributes:
-        path: The new file; none where no symbol was known to the vendor.
+        path: The new file; none where no symbol was known to the vendor, or nothing was newer.
         rows: Rows in it.
         silent: Symbols of ``must_answer`` that got no row; the file does not count them as covered.
     """
@@ -139,6 +142,10 @@ def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) 
     silent = tuple(sorted(fetch.must_answer - totals.answered))
     if fetch.symbols and not _covered(fetch, totals):
         return Landed(None, 0, silent)
+    if fetch.is_news is not None:
+        newest = newest_in(pq.read_metadata(staged.path), fetch.endpoint)
+        if newest is None or not fetch.is_news(newest):
+            return Landed(None, 0, silent)
     return Landed(staged.publish(), totals.rows, silent)
 
 

@@ -26,6 +26,7 @@ from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily, latest
 from ingest.stage_gate import GATE, gate
 from ingest.tasks import Lease, Work
+from ingest.unlanded import UNLANDED, of_stage, queue_unlanded
 from trademl import lake
 from trademl.errors import TradeMLError
 
@@ -55,8 +56,8 @@ log = structlog.get_logger()
 def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
     """Audits what is published and queues GAP tasks.
 
-    When it is thorough it also forgets what failed long ago, and looks whether the next stage is
-    due.
+    When it is thorough it also forgets what failed long ago, queues what the stage requires and no
+    landed file answers for, and looks whether the next stage is due.
 
     Args:
         node: The node.
@@ -67,6 +68,8 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
     """
     with node.queue() as queue:
         pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
+    if heavy and node.settings.backfill_enabled:
+        _recorded(node, UNLANDED, lambda: fill_stage(node))
     if not lake.list_versions(node.data_dir):
         log.info("plan", skipped="no version is published yet")
         return ()
@@ -76,6 +79,18 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
         _recorded(node, GATE, lambda: gate(node))
     log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
     return found
+
+
+def fill_stage(node: Node) -> Mapping[str, Any]:
+    """Queues what the stage requires and no landed file answers for; what that was, in words.
+
+    Raises:
+        ConfigError: The stage's file cannot be read, or names a dataset without history.
+        DataError: A landed file cannot be read.
+    """
+    found = of_stage(node)
+    told = {"unlanded": {one.dataset: one.line() for one in found}}
+    return told | {"tasks": queue_unlanded(node, found)}
 
 
 def work(

@@ -24,6 +24,7 @@ from ingest.stages import (
     write_stage,
 )
 from ingest.tasks import chunks
+from ingest.unlanded import Unlanded, find_unlanded, settled
 from trademl.env_file import patch_env
 from trademl.errors import ConfigError, DataError
 from trademl.files import write_atomic
@@ -147,7 +148,8 @@ def preview(setup: Setup) -> Iterator[str]:
     yield f"{STAGE}: {'there is' if there else 'would write'} {_told(setup, stage)}"
     tasks = sum(
         sum(1 for _ in chunks(work.start, work.end, setup.registry.max_days(work.dataset)))
-        for work in works(stage)
+        for one in _unlanded(setup)
+        for work in one.windows
     )
     yield f"{SEED}: up to {tasks} BOOTSTRAP tasks, where they are not queued yet"
 
@@ -189,17 +191,28 @@ def _stage(setup: Setup) -> str:
 
 
 def _seed(setup: Setup) -> str:
-    """Queues the stage's work once: a node that has begun plans for itself.
+    """Queues what of the stage is neither landed nor in line, also what failed.
 
     All of it is added in one transaction, so that there is all of it or nothing.
     """
-    stage = _stage_for(setup)
+    found = _unlanded(setup)
     with Control(control_path(setup.data_dir), setup.clock) as control:
         queue = Queue(control, setup.registry)
-        known = sum(count for (kind, _), count in queue.counts().items() if kind == "BOOTSTRAP")
-        if known:
-            return f"there are {known} BOOTSTRAP tasks; none added"
-        return f"queued {queue.add(works(stage))} BOOTSTRAP tasks"
+        made = queue.add((work for one in found for work in one.windows), retry=True)
+        waiting = queue.counts().get(("BOOTSTRAP", "PENDING"), 0)
+    return f"queued {made} BOOTSTRAP tasks, {waiting} are waiting" + "".join(
+        f"; no vendor serves {one.dataset} before {one.served_from}"
+        for one in found
+        if one.served_from
+    )
+
+
+def _unlanded(setup: Setup) -> tuple[Unlanded, ...]:
+    registry, stage = setup.registry, _stage_for(setup)
+    today = _today(setup)
+    return find_unlanded(
+        setup.data_dir, registry, registry.vendors, works(stage), today, settled(today)
+    )
 
 
 def _stage_for(setup: Setup) -> Stage:

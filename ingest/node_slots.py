@@ -16,6 +16,7 @@ from ingest.control import control_path
 from ingest.node_context import Node
 from ingest.pipeline_runs import interrupt_runs
 from ingest.stage_gate import GATE
+from ingest.unlanded import UNLANDED
 from trademl.errors import ConfigError
 
 LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
@@ -101,7 +102,7 @@ def _take(node: Node, slot: int) -> FileLock | None:
         with node.queue() as queue, node.control() as control:
             queue.abandon(replace(node, slot=slot).owner)
             if slot == 0:
-                interrupt_runs(control, (LIGHT, HEAVY, GATE, MAINTENANCE))
+                interrupt_runs(control, (LIGHT, HEAVY, UNLANDED, GATE, MAINTENANCE))
     except BaseException:
         lock.release()
         raise

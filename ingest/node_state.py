@@ -36,12 +36,14 @@ class VendorState:
         spent: Calls of the UTC day.
         inflight: Tasks that are leased at it.
         frozen_until: Until when it is left alone, none where it is not.
+        reason: What it said last, where it is left alone.
     """
 
     vendor: str
     spent: int
     inflight: int
     frozen_until: datetime | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,4 +257,13 @@ def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:
         " (select frozen_until from vendor_buckets where vendor = ?1 and frozen_until > ?3)",
         (vendor, now.date().isoformat(), stamp(now)),
     ).fetchone()
-    return VendorState(vendor, spent, inflight, moment_of(frozen_until) if frozen_until else None)
+    if not frozen_until:
+        return VendorState(vendor, spent, inflight, None)
+    # Clients begin what they say of a refusal with the vendor's name.
+    found = con.execute(
+        "select last_error from backfill_queue where status in ('PENDING', 'FAILED')"
+        " and last_error like ? order by updated_at desc limit 1",
+        (f"{vendor} %",),
+    ).fetchone()
+    reason = found[0] if found else ""
+    return VendorState(vendor, spent, inflight, moment_of(frozen_until), reason)

@@ -40,16 +40,16 @@ BACKOFF_SECONDS, BACKOFF_CAP_SECONDS = 60, 3600
 NOT_ENTITLED_SECONDS = 24 * 3600
 OTHER_VENDOR_SECONDS = 10
 LATE_SECONDS = 3600
-"""A vendor whose data are late is asked once an hour."""
+"""A vendor whose data are late is asked again after an hour, then after twice as long each time."""
 _FORWARD: tuple[Kind, ...] = ("FORWARD",)
 
 Providers = Callable[[Task], Sequence[str]]
 """The vendors that may serve a task, best first (see ``ingest.routing``)."""
-Reason = Literal["no_capacity", "budget", "late", "stopped"]
+Reason = Literal["no_capacity", "budget", "key", "stopped"]
 
 _WAITS: Mapping[Reason, float] = {
     "no_capacity": NO_CAPACITY_SECONDS,
-    "late": LATE_SECONDS,
+    "key": 0,
     "stopped": 0,
 }
 
@@ -71,17 +71,19 @@ class Queue:
         self._limits = limits or NodeLimits()
         self.budget = Budget(control, registry, self._limits)
 
-    def add(self, works: Iterable[Work]) -> int:
+    def add(self, works: Iterable[Work], *, retry: bool = False) -> int:
         """Queues work, cut to the longest window of its dataset, where it is not queued already.
 
         Windows that waiting or leased tasks of the symbol already hold are left out, whatever
         their kind; only FORWARD does not wait behind a backfill that may not spend what is
         reserved for FORWARD. Done tasks are opened again (their partition is missing again);
-        failed ones stay failed until they are pruned, those of FORWARD until the UTC day ends.
-        A waiting task whose lane became more important moves to it.
+        failed ones stay failed until the UTC day ends, so that an outage heals by itself and costs
+        a task's five attempts a day at most. A waiting task whose lane became more important moves
+        to it.
 
         Args:
             works: What is to be fetched.
+            retry: Whether tasks that failed today are opened too: somebody mended the cause.
 
         Returns:
             How many tasks are waiting that were not before.
@@ -94,7 +96,7 @@ class Queue:
             work.check()
         longest = {work.dataset: self._longest(work.dataset) for work in works}
         with self._control.transaction() as tx:
-            return sum(add_work(tx, work, longest[work.dataset]) for work in works)
+            return sum(add_work(tx, work, longest[work.dataset], retry=retry) for work in works)
 
     def lease_next(
         self,
@@ -237,23 +239,37 @@ class Queue:
             LeaseLost: The task is somebody else's by now.
         """
         with self._control.transaction() as tx:
-            attempts = hold(tx, lease) + 1
-            tx.con.execute(
-                "update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id)
-            )
+            attempts = _tried(tx, lease)
             wait = min(BACKOFF_SECONDS * 2**attempts, BACKOFF_CAP_SECONDS)
-            if attempts >= MAX_ATTEMPTS:
-                release(tx, lease, "FAILED", None, error)
-            else:
-                release(tx, lease, "PENDING", tx.later(wait), error)
+            _try_again(tx, lease, attempts, tx.later(wait), error)
 
-    def defer(self, lease: Lease, reason: Reason) -> None:
+    def late(self, lease: Lease, error: str) -> None:
+        """The vendor does not have it yet: the task waits 1, 2, 4, 8 hours and then fails.
+
+        It fails too where its next turn would be tomorrow: what is missing then is queued anew.
+
+        Args:
+            lease: The lease.
+            error: What is late, without keys.
+
+        Raises:
+            LeaseLost: The task is somebody else's by now.
+        """
+        with self._control.transaction() as tx:
+            attempts = _tried(tx, lease)
+            turn = tx.later(LATE_SECONDS * 2 ** (attempts - 1))
+            is_over = turn >= next_midnight(tx)
+            _try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error)
+
+    def defer(self, lease: Lease, reason: Reason, said: str | None = None) -> None:
         """Gives a task back that could not be worked on; this is not an attempt.
 
         Args:
             lease: The lease.
             reason: ``no_capacity``: again in five minutes; ``budget``: after the UTC day;
-                ``late``: in an hour; ``stopped``: at once.
+                ``key``: at once, when its vendor is not frozen any more; ``stopped``: at
+                once.
+            said: What the vendor said, without keys; none where the reason says it all.
 
         Raises:
             LeaseLost: The task is somebody else's by now.
@@ -261,7 +277,7 @@ class Queue:
         with self._control.transaction() as tx:
             hold(tx, lease)
             until = next_midnight(tx) if reason == "budget" else tx.later(_WAITS[reason])
-            release(tx, lease, "PENDING", until, reason)
+            release(tx, lease, "PENDING", until, said or reason)
 
     def abandon(self, owner: str) -> int:
         """Gives back all tasks of an owner that is known to be dead: an attempt of each.
@@ -308,11 +324,10 @@ class Queue:
                 release(tx, lease, "FAILED", None, error)
 
     def prune(self, failed_days: int, done_days: int) -> int:
-        """Forgets tasks that ended long ago; what failed may be queued again by an audit then.
+        """Forgets tasks that ended long ago.
 
-        Nothing is asked of tasks that are done: their partitions are there, and a window queued
-        again opens a row or makes one alike. Only that a bootstrap was once queued is asked, by
-        the set-up, so that its newest task stays.
+        Nothing is asked of them: what is missing is told by the lake and the landed files, and a
+        window queued again opens a row or makes one alike.
 
         Args:
             failed_days: Age of failed tasks in days since the last change.
@@ -325,9 +340,8 @@ class Queue:
             tx.con.execute("delete from cooldowns where ends_at <= ?", (tx.at,))
             found = [
                 tx.con.execute(
-                    "delete from backfill_queue where status = ? and updated_at <= ? and id is not"
-                    " (select max(id) from backfill_queue where ? = 'DONE' and kind = 'BOOTSTRAP')",
-                    (status, stamp(tx.now - timedelta(days=days)), status),
+                    "delete from backfill_queue where status = ? and updated_at <= ?",
+                    (status, stamp(tx.now - timedelta(days=days))),
                 ).rowcount
                 for status, days in (("FAILED", failed_days), ("DONE", done_days))
             ]
@@ -378,3 +392,18 @@ class Queue:
         else:
             passed.append(task)
         return None
+
+
+def _tried(tx: Transaction, lease: Lease) -> int:
+    """Counts an attempt of a task whose lease holds; how many there were."""
+    attempts = hold(tx, lease) + 1
+    tx.con.execute("update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id))
+    return attempts
+
+
+def _try_again(tx: Transaction, lease: Lease, attempts: int, turn: str, error: str) -> None:
+    """Has a task wait for its next turn, or fail after the last one."""
+    if attempts >= MAX_ATTEMPTS:
+        release(tx, lease, "FAILED", None, error)
+    else:
+        release(tx, lease, "PENDING", turn, error)

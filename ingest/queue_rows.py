@@ -20,7 +20,7 @@ class LeaseLost(DataError):
     """The lease ended and the task went back to the queue, perhaps to somebody else."""
 
 
-def add_work(tx: Transaction, work: Work, longest: int) -> int:
+def add_work(tx: Transaction, work: Work, longest: int, *, retry: bool = False) -> int:
     """Queues what is not queued yet of a piece of work; how many tasks are waiting more."""
     key = (work.dataset, work.symbol or "")
     priority = lane(work.kind, work.in_stage_window)
@@ -36,8 +36,8 @@ def add_work(tx: Transaction, work: Work, longest: int) -> int:
         " and start_date < ?3 and end_date > ?4"
         " and (status = 'LEASED'"
         " or status = 'PENDING' and (?5 <> 'FORWARD' or kind = 'FORWARD')"
-        " or status = 'FAILED' and kind = ?5 and (kind <> 'FORWARD' or updated_at >= ?6))",
-        (*key, *reversed(window), work.kind, stamp(_midnight(tx))),
+        " or status = 'FAILED' and kind = ?5 and updated_at >= ?6)",
+        (*key, *reversed(window), work.kind, next_midnight(tx) if retry else stamp(_midnight(tx))),
     ).fetchall()
     spans = [(date.fromisoformat(start), date.fromisoformat(end)) for start, end in taken]
     return sum(

@@ -11,13 +11,16 @@ from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance
 from ingest.node_context import Node
 from ingest.node_slots import alone
-from ingest.tasks import Kind
+from ingest.tasks import Kind, Work
+from ingest.unlanded import Unlanded, of_node, queue_unlanded
 from trademl.errors import ConfigError, DataError
 from trademl.workspace import CANDIDATES, VALIDATED, export_folder
 
 MOST_FILLS = 15
 DEPTH_DAYS = 725
 """Calendar days of 500 sessions."""
+NAMED = 10
+"""Candidates that a message names at most."""
 _GAPS: tuple[Kind, ...] = ("GAP",)
 _BAR_TABLES = tuple(name for name, audited in TABLES.items() if audited.asset_class)
 
@@ -30,11 +33,28 @@ class Repair:
         symbols: The candidates.
         tables: What the audit of their bars found.
         tally: What came of the tasks.
+        unlanded: What of their bars is still not landed, by dataset.
     """
 
     symbols: tuple[str, ...]
     tables: tuple[TableAudit, ...]
     tally: Tally
+    unlanded: tuple[Unlanded, ...] = ()
+
+    def require_whole(self) -> None:
+        """Refuses to call candidates repaired of which bars were never landed.
+
+        Raises:
+            DataError: Some of them lack bars.
+        """
+        windows = [work for one in self.unlanded for work in one.windows]
+        if windows:
+            names = sorted({work.symbol or "" for work in windows})
+            named = ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)
+            raise DataError(
+                f"bars of {len(names)} candidates are not landed: {named}; repair again or with a "
+                "greater --max-fills, the queue's `last_error` says what failed"
+            )
 
 
 def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> Tally:
@@ -72,6 +92,8 @@ def _calls(vendors: Sequence[str], budget: Mapping[str, int] | int | None) -> di
 def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
     """Fills the gaps in the bars of a run's candidates, and of nobody else.
 
+    A gap is what the lake says is not GREEN, and what of the last 500 sessions was never landed.
+
     Args:
         node: The node.
         run_id: The run whose candidates are in ``export/RUN_ID``.
@@ -82,18 +104,22 @@ def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
         ConfigError: A node is running, or this environment fetches no history.
     """
     node.require_backfill()
-    symbols = candidates_of(node, run_id)
+    bars = candidates_of(node, run_id)
     end = node.now().date()
-    scope = Scope(end - timedelta(days=DEPTH_DAYS), end, _BAR_TABLES, symbols, most_fills)
+    scope = Scope(end - timedelta(days=DEPTH_DAYS), end, _BAR_TABLES, tuple(bars), most_fills)
+    wanted = [Work(dataset, scope.start, end, "GAP", name) for name, dataset in bars.items()]
     with alone(node):
         tables = audit(node, scope)
         gaps = sum(one.gaps for one in tables)
+        gaps += queue_unlanded(node, of_node(node, wanted, end), most_fills - gaps)
         tally = work_all(node, Order(kinds=_GAPS)) if gaps else Tally()
-    return Repair(symbols, tables, tally)
+    return Repair(tuple(bars), tables, tally, of_node(node, wanted, end))
 
 
-def candidates_of(node: Node, run_id: str) -> tuple[str, ...]:
-    """The symbols of a run's candidates, the validated ones where there are.
+def candidates_of(node: Node, run_id: str) -> Mapping[str, str]:
+    """The symbols of a run's candidates in order, and of each the dataset of its bars.
+
+    The validated candidates count where there are such.
 
     Raises:
         DataError: There is no such file, or it is not a list of candidates.
@@ -104,4 +130,10 @@ def candidates_of(node: Node, run_id: str) -> tuple[str, ...]:
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")
-    return listed_symbols(path)
+    datasets = {"crypto_bars_1d": ("spot",), "equities_bars_1d": ("equity", "etf")}
+    found = {
+        symbol: dataset
+        for dataset, types in datasets.items()
+        for symbol in listed_symbols(path, types)
+    }
+    return dict(sorted(found.items()))

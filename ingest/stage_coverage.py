@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import chain
 
 import duckdb
 import pyarrow as pa
@@ -12,13 +13,15 @@ from ingest.bookmarks import Span
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.node_context import Node
 from ingest.stages import Stage
+from ingest.unlanded import HISTORY
 from ingest.vendors import exchange_calendars
+from ingest.work import served_from, usable_vendors
 from trademl import lake
 from trademl.errors import ConfigError
 
 LEAST_ROWS, MOST_ROWS = 0.90, 1.20
 """Minutes landed by minutes of the session within which a session of minutes is GREEN (S4 2.3)."""
-MINUTES = ("alpaca/bars_1m", "massive/aggs_1m")
+_DAYS, _MINUTES = "equities_bars_1d", "equities_bars_1m"
 
 Ledger = Mapping[str, Mapping[date, bool]]
 """By symbol and session, from the first one that has rows: whether it is GREEN."""
@@ -49,6 +52,7 @@ def coverage(node: Node, stage: Stage) -> tuple[Coverage, ...]:
 
     Every session of every symbol is expected but those without rows that a vendor was asked for:
     the symbol did not trade yet, or no more. A session between others that has no rows is RED.
+    What no vendor may be asked for is not expected.
 
     Raises:
         ConfigError: A dataset's sessions are not counted anywhere.
@@ -60,13 +64,14 @@ def coverage(node: Node, stage: Stage) -> tuple[Coverage, ...]:
 def _coverage(node: Node, stage: Stage, dataset: str) -> Coverage:
     if dataset not in _LEDGERS:
         raise ConfigError(f"no GREEN sessions are counted of {dataset}, a dataset of the stage")
-    endpoints, read = _LEDGERS[dataset]
-    window = (stage.starts[dataset], stage.end)
-    ledger = read(node, stage.symbols, window)
-    landed = [
-        found for name in endpoints for found in bookmarks.landed(node.data_dir, ENDPOINTS[name])
-    ]
-    asked = bookmarks.coverage(landed, stage.symbols)
+    vendors = usable_vendors(node.registry, node.settings)
+    first = served_from(dataset, node.registry, vendors, node.now().date())
+    window = (max(stage.starts[dataset], first), stage.end)
+    if window[0] >= window[1]:
+        return Coverage(dataset, 0, 0)
+    ledger = _LEDGERS[dataset](node, stage.symbols, window)
+    landed = (bookmarks.landed(node.data_dir, ENDPOINTS[name]) for name in HISTORY[dataset])
+    asked = bookmarks.coverage(chain.from_iterable(landed), stage.symbols)
     days = _sessions(window)
     green = expected = 0
     for symbol in stage.symbols:
@@ -117,7 +122,7 @@ def _minutes(node: Node, symbols: tuple[str, ...], window: Span) -> Ledger:
     A vendor that has a session GREEN is enough.
     """
     ledger: dict[str, dict[date, bool]] = {}
-    for name in MINUTES:
+    for name in HISTORY[_MINUTES]:
         for symbol, day, is_green in _landed_minutes(node, ENDPOINTS[name], symbols, window):
             known = ledger.setdefault(symbol, {})
             known[day] = known.get(day, False) or is_green
@@ -167,8 +172,8 @@ def _landed_minutes(
         return connection.execute(query, given).fetchall()
 
 
-_LEDGERS: Mapping[str, tuple[tuple[str, ...], Callable[[Node, tuple[str, ...], Span], Ledger]]] = {
-    "equities_bars_1d": (("alpaca/bars_1d",), _days),
-    "equities_bars_1m": (MINUTES, _minutes),
+_LEDGERS: Mapping[str, Callable[[Node, tuple[str, ...], Span], Ledger]] = {
+    _DAYS: _days,
+    _MINUTES: _minutes,
 }
-"""Where a dataset's files land, and what counts its GREEN sessions."""
+"""What counts a dataset's GREEN sessions."""

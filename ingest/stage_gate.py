@@ -1,6 +1,7 @@
 """Stage gating: a node takes on more symbols and years once what it has is GREEN (S4 5.1, 10)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -10,6 +11,7 @@ from ingest.node_setup import listed_symbols
 from ingest.stage_coverage import coverage
 from ingest.stages import Stage, read_rules, read_stage, stage_of, works, write_stage
 from ingest.tasks import Work
+from ingest.work import served_from, usable_vendors
 from trademl import lake
 from trademl.errors import DataError
 
@@ -48,7 +50,7 @@ def gate(node: Node) -> Mapping[str, Any]:
         symbols = next_symbols(node, stage, rule.symbols)
         following = stage_of(number, rule, symbols, node.now().date())
         with node.queue() as queue:
-            told["tasks"] = queue.add(new_works(stage, following))
+            told["tasks"] = queue.add(served(node, new_works(stage, following)))
         write_stage(node.data_dir, following)
         told["promoted_to"] = number
     log.info("stage", **told)
@@ -63,6 +65,15 @@ def new_works(before: Stage, after: Stage) -> Iterator[Work]:
             yield work
         elif work.start < start:
             yield Work(work.dataset, work.start, start, work.kind, work.symbol)
+
+
+def served(node: Node, wanted: Iterable[Work]) -> Iterator[Work]:
+    """Work without what no vendor may be asked for."""
+    vendors, today = usable_vendors(node.registry, node.settings), node.now().date()
+    for work in wanted:
+        start = max(work.start, served_from(work.dataset, node.registry, vendors, today))
+        if start < work.end:
+            yield replace(work, start=start)
 
 
 def next_symbols(node: Node, stage: Stage, most: int) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What fills a task of the queue: which vendors may, and the call of ``run_ingest`` that does."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -109,6 +109,29 @@ def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
     """The vendors that may be asked: their keys are set, and a connector serves them."""
     serving = {row.vendor for row in registry.rows if can_fill(row.vendor, row.dataset)}
     return tuple(vendor for vendor in registry.vendors if vendor in serving & _keyed(settings))
+
+
+def served_from(dataset: str, registry: Registry, vendors: Collection[str], today: date) -> date:
+    """The first date that one of the vendors may be asked for to fill the lake.
+
+    It is the first of all where none of them serves the dataset: then nothing is known of it.
+
+    Args:
+        dataset: The dataset.
+        registry: What vendors serve.
+        vendors: Whom there is to ask.
+        today: The UTC date of asking.
+
+    Raises:
+        ConfigError: No vendor at all serves the dataset.
+    """
+    feeding = FEEDS_LAKE.get(dataset, vendors)
+    asked = [
+        row
+        for row in registry.of_dataset(dataset)
+        if row.vendor in vendors and row.vendor in feeding and can_fill(row.vendor, dataset)
+    ]
+    return min((row.first_date(today) for row in asked), default=date.min)
 
 
 def providers_of(

@@ -12,6 +12,7 @@ from ingest.node import HEAVY_DAYS
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, open_node
 from ingest.repair import backfill
+from ingest.unlanded import of_stage, queue_unlanded
 from models_ml.cpcv import CombinatorialPurgedCV
 from models_ml.overfitting import (
     PboResult,
@@ -90,6 +91,8 @@ def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.P
 def audit_scan(tables: list[str]) -> None:
     """Queues GAP tasks for the partitions of the last 180 days that are not GREEN (S4 7).
 
+    What the node's stage requires and no landed file answers for is queued too.
+
     Args:
         tables: As partition_status names them, e.g. ``curated/equities_ohlcv_adj``; empty for all.
 
@@ -99,6 +102,7 @@ def audit_scan(tables: list[str]) -> None:
     """
     node = _node()
     audit(node, Scope(*window_of(node.now(), HEAVY_DAYS), tuple(tables) or tuple(TABLES)))
+    queue_unlanded(node, of_stage(node))
 
 
 def backfill_run(budget: dict[str, int] | None = None) -> None:

@@ -7,6 +7,7 @@
     |- VendorError                         4  a vendor refused or failed
     |  |- RateLimited  Unavailable            (worth retrying)
     |  |- Rejected  NotEntitled               (not)
+    |     |- WrongKey
     |- SolverError                         5  no acceptable solution
        |- Infeasible  Unbounded  Numerical
 
@@ -68,6 +69,10 @@ class Unavailable(VendorError):
 
 class Rejected(VendorError):
     """The vendor understood and refused: a wrong key, symbol or parameter."""
+
+
+class WrongKey(Rejected):
+    """The vendor does not take the key: it refuses whatever is asked until that is mended."""
 
 
 class NotEntitled(VendorError):

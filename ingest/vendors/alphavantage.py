@@ -32,6 +32,7 @@ from trademl.errors import (
     Rejected,
     SchemaDrift,
     VendorError,
+    WrongKey,
 )
 
 PACE = Pace(1.05)
@@ -129,7 +130,9 @@ def judge(status: int, said: str) -> type[VendorError] | None:
         return RateLimited
     if "per day" in words or "rate limit" in words:
         return Exhausted
-    return NotEntitled if "premium" in words else Rejected
+    if "premium" in words:
+        return NotEntitled
+    return WrongKey if "apikey" in words or "api key" in words else Rejected
 
 
 def daily(

@@ -14,7 +14,7 @@ from ingest.endpoints import ENDPOINTS, UTC_TIME
 from ingest.http import Answer, Params, VendorClient
 from ingest.pace import Pace
 from ingest.payloads import Page, moment_of, page_of_records, read_json
-from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError
+from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError, WrongKey
 
 PACE = Pace(0.55)
 """Two requests a second are allowed, bursts are refused at once."""
@@ -68,8 +68,10 @@ def query_keys(key: str) -> dict[str, str]:
     return {"api_key": key}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
-    """A locked server is an outage; all else has its usual meaning."""
+def judge(status: int, said: str) -> type[VendorError] | None:
+    """A locked server is an outage, a wrong key a bad request; all else means what it does."""
+    if status == 400 and "api_key" in said:
+        return WrongKey
     return Unavailable if status == 423 else None
 
 

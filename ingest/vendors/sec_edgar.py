@@ -14,7 +14,14 @@ from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
 from ingest.http import Answer, Banned, VendorClient
 from ingest.pace import Pace
 from ingest.payloads import Page, moment_of, page_of_records, read_json
-from trademl.errors import ConfigError, Rejected, SchemaDrift, Unavailable, VendorError
+from trademl.errors import (
+    ConfigError,
+    Rejected,
+    SchemaDrift,
+    Unavailable,
+    VendorError,
+    WrongKey,
+)
 
 PACE = Pace(0.2)
 """Five requests a second, half of what is allowed over both hosts and all machines."""
@@ -93,7 +100,7 @@ def judge(status: int, said: str) -> type[VendorError] | None:
     if status in (403, 429) and "Rate Threshold" in said:
         return Banned
     if "Undeclared Automated Tool" in said:
-        return Rejected
+        return WrongKey
     return Absent if status == 404 else None
 
 

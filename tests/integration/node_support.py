@@ -6,7 +6,9 @@ from functools import partial
 
 from pydantic import SecretStr
 
+from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
+from ingest.landing import Fetch, land
 from ingest.node_clock import NodeClock
 from ingest.node_context import open_node
 from tests.unit.ingest.markets import MORNING_AFTER
@@ -45,6 +47,13 @@ def make_node(data, server, steps, build=no_build, make_client=QUICK, settings=K
     object.__setattr__(node, "make_client", make_client)
     object.__setattr__(node, "durable", False)
     return node
+
+
+def cover(data, endpoint, symbols, first, last, clock=MORNING_AFTER):
+    """Lands a file without rows: the vendor was asked for the window, and had nothing."""
+    place = ENDPOINTS[endpoint]
+    fetch = Fetch(place, place.name, f"{first}", first, last, tuple(symbols))
+    return land(data, fetch, [], clock).path
 
 
 def tasks(node, columns="dataset, symbol, kind, status"):

@@ -15,11 +15,11 @@ from ingest.health import check_health
 from ingest.landing import Fetch, land
 from ingest.node_slots import alone
 from ingest.payloads import DRIFT, Page, table_of
-from ingest.repair import backfill, repair
+from ingest.repair import DEPTH_DAYS, backfill, repair
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
-from tests.integration.node_support import Steps, make_node, tasks
-from tests.integration.replay_support import KEYS
+from tests.integration.node_support import Steps, cover, make_node, tasks
+from tests.integration.replay_support import KEYS, run
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
     FIRST,
@@ -174,6 +174,13 @@ def test_what_the_vendor_was_asked_for_lately_is_not_asked_every_four_hours(node
 
 
 def candidates(data, *symbols):
+    """Candidates of whom all was asked that a repair asks for, in vain."""
+    begin = MORNING_AFTER.date() - timedelta(days=DEPTH_DAYS)
+    cover(data, BARS, symbols, begin, LAST, MORNING_AFTER - timedelta(days=40))
+    write_candidates(data, *symbols)
+
+
+def write_candidates(data, *symbols):
     folder = data / "export" / "r1"
     folder.mkdir(parents=True)
     rows = [{"symbol": f"NYSE:{name}", "physical_symbol": f"NYSE:{name}"} for name in symbols]
@@ -192,6 +199,35 @@ def test_a_repair_fills_the_gaps_of_the_candidates_and_of_nobody_else(node, data
     again = repair(node, "r1")
     assert (sum(one.gaps for one in again.tables), again.tally.calls) == (0, 0)
     assert server.requests == 2
+
+
+def test_a_repair_asks_for_candidates_that_no_bar_was_ever_landed_of(node, data, server):
+    write_candidates(data, "AAA", "BBB")
+    publish(data, {}, symbols=("AAA",))
+    begin = MORNING_AFTER.date() - timedelta(days=DEPTH_DAYS)
+    cover(data, BARS, ("AAA",), begin, LAST)
+    cover(data, BARS, ("BBB",), begin, FIRST - timedelta(days=1))
+    done = repair(node, "r1")
+    assert (sum(one.gaps for one in done.tables), done.tally.of("done"), server.requests) == (
+        0,
+        1,
+        1,
+    )
+    assert landed_rows(data, BARS, "select distinct symbol, count(*) from landed group by 1") == [
+        ("BBB", len(trading_days()))
+    ]
+    done.require_whole()
+    assert (repair(node, "r1").tally.calls, server.requests) == (0, 1)
+
+
+def test_a_repair_that_could_not_land_all_says_so(node, data, server):
+    write_candidates(data, "AAA", "BBB")
+    publish(data, {})
+    run(server, data, "alpaca", "assets")
+    done = repair(node, "r1", most_fills=3)
+    assert done.tally.of("done") == 3
+    with pytest.raises(DataError, match="bars of 2 candidates are not landed: AAA, BBB"):
+        done.require_whole()
 
 
 def test_a_repair_fills_no_more_than_it_may(node, data):

@@ -16,7 +16,8 @@ from ingest.replay.server import ReplayServer
 from ingest.stage_coverage import Coverage, coverage
 from ingest.stage_gate import GATE, gate
 from ingest.stages import Stage, StageRule, read_stage, stage_path, write_stage
-from tests.integration.node_support import Steps, make_node, tasks
+from ingest.unlanded import UNLANDED
+from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.integration.test_node_audit import ALL_DAYS, publish, red
 from tests.unit.ingest.markets import (
@@ -143,6 +144,8 @@ def test_one_dataset_short_of_the_gate_keeps_the_stage(serve, data, bad, count):
 def test_the_next_stage_begins_when_both_are_green(serve, data, monkeypatch):
     node = serve(full())
     publish(data, {}, more=universe("DDD", "AAA", "CCC", "EEE"))
+    cover(data, "alpaca/bars_1d", ("AAA", "BBB"), FIRST, LAST)
+    cover(data, "alpaca/bars_1m", ("AAA", "BBB"), TUESDAY, LAST)
     plan(node)
     assert read_stage(data).stage == 0
     plan(node, heavy=True)
@@ -167,12 +170,18 @@ def test_the_next_stage_begins_when_both_are_green(serve, data, monkeypatch):
     assert (
         seen.metrics["tasks"] == len(tasks(node)) == sum(len(spans) for spans in windows.values())
     )
+    assert "all sessions are landed" in said_of(node, UNLANDED)[DAYS]
     # There is no stage after it, and nothing more to queue.
     plan(node, heavy=True)
     assert (read_stage(data), len(tasks(node))) == (stage, seen.metrics["tasks"])
     monkeypatch.setenv("TRADEML_CLOCK", iso(MORNING_AFTER))
     monkeypatch.setenv("TRADEML_DATA", str(data))
     assert "stage: 1, 4 symbols" in CliRunner().invoke(node_group, ["status"]).output
+
+
+def said_of(node, name):
+    with node.control() as control:
+        return pipeline_runs(control, name)[0].metrics["unlanded"]
 
 
 def test_status_says_how_far_the_gate_is(serve, data, monkeypatch):

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing, suppress
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import click
@@ -19,6 +19,7 @@ import trademl.cli
 from ingest.control import control_path
 from ingest.node_setup import read_state, state_path
 from ingest.stages import read_stage, stage_path
+from tests.integration.node_support import cover
 from trademl.cli import setup as cli_setup
 from trademl.settings import Settings, variables
 
@@ -125,18 +126,31 @@ def test_a_second_run_changes_nothing(run, data, tmp_path):
     before, stage, env = tasks(data), stage_path(data).read_bytes(), (tmp_path / ".env").read_text()
     code, out, _ = run("--yes", *SYMBOLS)
     assert code == 0
-    assert f"there are {len(before)} BOOTSTRAP tasks; none added" in out
+    assert f"queued 0 BOOTSTRAP tasks, {len(before)} are waiting" in out
     assert "nothing to change" in out
     assert (tasks(data), stage_path(data).read_bytes()) == (before, stage)
     assert (tmp_path / ".env").read_text() == env
 
 
-def test_work_that_is_done_is_not_queued_again(run, data):
+def test_what_is_landed_is_not_queued_again_and_what_failed_or_is_lost_is(run, data):
     run("--yes", *SYMBOLS)
     with closing(sqlite3.connect(control_path(data))) as con, con:
         con.execute("update backfill_queue set status = 'DONE'")
+        con.execute("update backfill_queue set status = 'FAILED' where symbol = 'BBB'")
+    stage = read_stage(data)
+    for dataset, endpoint in (
+        ("equities_bars_1d", "alpaca/bars_1d"),
+        ("equities_bars_1m", "alpaca/bars_1m"),
+    ):
+        last = stage.end - timedelta(days=1)
+        landed = cover(data, endpoint, ("AAA", "BRK.B"), stage.starts[dataset], last)
+    assert "queued 0 " not in run("--resume")[1]
+    assert {row[-1] for row in tasks(data) if row[1] != "BBB"} == {"DONE"}
+    assert {row[-1] for row in tasks(data) if row[1] == "BBB"} == {"PENDING"}
+    landed.unlink()
     run("--resume")
-    assert {row[-1] for row in tasks(data)} == {"DONE"}
+    found = {row[:2] for row in tasks(data) if row[-1] == "PENDING" and row[1] != "BBB"}
+    assert found == {("equities_bars_1m", "AAA"), ("equities_bars_1m", "BRK.B")}
 
 
 def test_env_is_patched_not_replaced(run, tmp_path):

@@ -19,6 +19,7 @@ from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, Wait, open_node
 from ingest.node_state import last_error
 from ingest.repair import MOST_FILLS, backfill, repair
+from ingest.unlanded import of_stage, queue_unlanded
 from trademl.cli import main_of
 from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch
@@ -96,6 +97,7 @@ def audit_gaps(
     node = make_node(data, clock, base_url)
     chosen = tuple(name.strip() for name in tables.split(",")) if tables else tuple(TABLES)
     _say_tables(audit(node, Scope(*window_of(node.now(), days), chosen)))
+    _say_stage(node)
     health = check_health(node)
     for line in health.lines():
         click.echo(line)
@@ -139,6 +141,7 @@ def repair_command(
         click.echo(f"{len(done.symbols)} candidates of {run_id}")
         _say_tables(done.tables)
         _say(node, done.tally)
+        done.require_whole()
 
 
 def make_node(
@@ -224,6 +227,13 @@ def _say_tables(tables: tuple[TableAudit, ...]) -> None:
             f"{one.table}: {one.sessions} partitions, {one.green} GREEN, {one.amber} AMBER, "
             f"{one.red} RED; {one.gaps} GAP tasks queued, {one.asked} asked for lately"
         )
+
+
+def _say_stage(node: Node) -> None:
+    """What of the stage is not landed: the lake counts from the first bar it holds."""
+    for one in of_stage(node):
+        queued = queue_unlanded(node, [one])
+        click.echo(f"stage {one.dataset}: {one.line()}; {queued} BOOTSTRAP tasks queued")
 
 
 def audit_entry() -> None:

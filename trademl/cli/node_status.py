@@ -16,6 +16,7 @@ from ingest.node_context import Node
 from ingest.node_state import latest_run, read_state
 from ingest.stage_gate import GATE
 from ingest.stages import read_stage
+from ingest.unlanded import UNLANDED
 from ingest.work import usable_vendors
 from trademl.errors import DataError
 
@@ -87,6 +88,7 @@ def lines(node: Node) -> list[tuple[str, str]]:
     for one in state.vendors:
         cap = node.registry.limits(one.vendor).daily_cap
         frozen = f", frozen until {one.frozen_until:%H:%M:%S} UTC" if one.frozen_until else ""
+        frozen += f": {one.reason}" if one.reason else ""
         how = f"{one.spent} of {cap} calls today, {one.inflight} tasks in flight{frozen}"
         said.append((f"vendor {one.vendor}", how))
     for run in state.runs:
@@ -126,7 +128,7 @@ def _stage(node: Node) -> list[tuple[str, str]]:
     said = f"{stage.stage}, {len(stage.symbols)} symbols"
     at, metrics = latest_run(control_path(node.data_dir), GATE) or (None, {})
     if at and metrics.get("promoted_to") == stage.stage:
-        return [("stage", f"{said}, since {at:%Y-%m-%d %H:%M} UTC")]
+        return [("stage", f"{said}, since {at:%Y-%m-%d %H:%M} UTC"), *_unlanded(node)]
     shares = [
         f"{name} {green / max(expected, 1):.1%}"
         for name, (green, expected) in metrics.get("coverage", {}).items()
@@ -134,4 +136,11 @@ def _stage(node: Node) -> list[tuple[str, str]]:
     if shares:
         least = node.settings.min_green_fraction
         said += f"; GREEN {', '.join(shares)}, the next stage begins at {least:.0%}"
-    return [("stage", said)]
+    return [("stage", said), *_unlanded(node)]
+
+
+def _unlanded(node: Node) -> list[tuple[str, str]]:
+    """What the last thorough plan did not find landed of the stage."""
+    _, metrics = latest_run(control_path(node.data_dir), UNLANDED) or (None, {})
+    found = metrics.get("unlanded", {}).items()
+    return [(f"stage {dataset}", said) for dataset, said in found]

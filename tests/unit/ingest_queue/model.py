@@ -107,7 +107,7 @@ class Model:
 
     def _holds(self, task):
         """Whether a failed task still keeps its window from being queued again."""
-        return task.kind != "FORWARD" or task.changed.date() >= self.now().date()
+        return task.changed.date() >= self.now().date()
 
     def _runs(self, days):
         """Days in a row, cut to the longest window."""
@@ -232,13 +232,11 @@ class Model:
 
     def prune(self, failed_days, done_days):
         days = {"FAILED": failed_days, "DONE": done_days}
-        seeds = [task.number for task in self.tasks if task.kind == "BOOTSTRAP"]
         old = [
             task
             for task in self.tasks
             if task.status in days
             and task.changed <= self.now() - timedelta(days=days[task.status])
-            and not (task.status == "DONE" and task.number == max(seeds, default=0))
         ]
         self.tasks = [task for task in self.tasks if task not in old]
         return len(old)

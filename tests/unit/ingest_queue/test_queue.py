@@ -185,17 +185,20 @@ def test_failures_wait_twice_as_long_each_time_and_the_fifth_is_the_last(node):
     assert node.lease() is None
 
 
-@pytest.mark.parametrize(("kind", "again"), [("FORWARD", 1), ("GAP", 0)])
-def test_a_failed_forward_task_is_queued_again_the_next_day(node, monkeypatch, kind, again):
-    """A vendor that was down for an evening leaves no hole; a gap nobody can fill is not asked daily."""
+@pytest.mark.parametrize("kind", ["BOOTSTRAP", "GAP", "FORWARD"])
+def test_a_failed_task_is_queued_again_the_next_day_or_by_hand(node, monkeypatch, kind):
+    """A vendor that was down for an evening leaves no hole, and is not asked more than once a day."""
     monkeypatch.setattr("ingest.queue.MAX_ATTEMPTS", 1)
     task = work(kind=kind)
     node.queue.add([task])
     node.queue.fail(node.lease(), "down")
     assert node.status() == ["FAILED"]
     assert node.queue.add([task]) == 0
+    assert node.queue.add([task], retry=True) == 1
+    node.queue.fail(node.lease(), "down")
+    assert node.queue.add([task]) == 0
     node.time.passes(86_400)
-    assert node.queue.add([task]) == again
+    assert node.queue.add([task]) == 1
 
 
 def test_the_wait_after_a_failure_is_at_most_an_hour(node, monkeypatch):
@@ -323,15 +326,6 @@ def test_tasks_are_forgotten_some_days_after_they_ended(node):
     assert node.queue.prune(7, 8) == 1
     assert node.status() == ["PENDING", "PENDING"]
     assert node.queue.add([work("A")]) == 1
-
-
-def test_that_a_bootstrap_was_queued_is_never_forgotten(node):
-    node.queue.add([work("A"), work("B"), work("C", kind="GAP")])
-    for lease in node.leases():
-        node.queue.complete(lease)
-    node.time.passes(90 * 86_400)
-    assert node.queue.prune(14, 3) == 2
-    assert node.rows("symbol, kind, status") == [("B", "BOOTSTRAP", "DONE")]
 
 
 def test_a_task_whose_lease_ends_five_times_fails(node):
@@ -470,3 +464,18 @@ def test_a_vendor_that_rests_has_no_budget_to_wait_for():
     node.time.passes(10)
     assert node.lease() is None
     assert node.rows()[0][2:] == ("2026-03-03T00:00:00.000000Z", "budget")
+
+
+@pytest.mark.parametrize(("hour", "tries"), [(0, [0, 1, 3, 7, 15]), (21, [21, 22])])
+def test_a_late_task_fails_after_five_tries_or_with_its_day(node, hour, tries):
+    node.time.passes((12 + hour) * 3600)
+    node.queue.add([work()])
+    tried = []
+    for moment in range(hour, 24):
+        if lease := node.lease():
+            tried.append(moment)
+            node.queue.late(lease, "no bars yet")
+        node.time.passes(3600)
+    assert tried == tries
+    assert node.rows("status, last_error") == [("FAILED", "no bars yet")]
+    assert node.queue.add([work()]) == 1
