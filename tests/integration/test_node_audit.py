@@ -183,7 +183,7 @@ def candidates(data, *symbols):
 def write_candidates(data, *symbols):
     folder = data / "export" / "r1"
     folder.mkdir(parents=True)
-    rows = [{"symbol": f"NYSE:{name}", "physical_symbol": f"NYSE:{name}"} for name in symbols]
+    rows = [{"symbol": f"NYSE:{name}", "asset_type": "equity"} for name in symbols]
     (folder / "candidates_validated.json").write_text(json.dumps({"meta": {}, "data": rows}))
 
 

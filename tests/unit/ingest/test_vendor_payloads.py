@@ -13,7 +13,7 @@ from ingest.http import Banned, Exhausted, VendorClient
 from ingest.replay.sec_wire import SecWire
 from ingest.run import run_ingest
 from ingest.vendors import alphavantage, fmp, fred, sec_edgar, sec_form25
-from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable
+from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable, WrongKey
 from trademl.settings import Settings
 
 CLOCK = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -196,7 +196,7 @@ FINNHUB_PLAN = b'{"error":"You don\'t have access to this resource."}'
     [
         ("sec_edgar", "company_tickers", 403, THROTTLED, Banned),
         ("sec_edgar", "delistings", 403, THROTTLED, Banned),
-        ("sec_edgar", "company_tickers", 403, UNNAMED, Rejected),
+        ("sec_edgar", "company_tickers", 403, UNNAMED, WrongKey),
         ("sec_edgar", "company_tickers", 403, DENIED, Unavailable),
         ("sec_edgar", "delistings", 403, FIREWALL, Unavailable),
         ("alphavantage", "universe_pit", 200, SPARINGLY, RateLimited),
