@@ -127,7 +127,7 @@ def _ingest_id(fetch: Fetch, clock: datetime) -> str:
 
 def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) -> Landed:
     totals = _Totals()
-    tables = _enveloped(pages, fetch, clock, staged.ingest_id, totals)
+    tables = _enveloped(_within_the_calendar(pages, fetch), fetch, clock, staged.ingest_id, totals)
     _write(staged.path, fetch.endpoint, tables, lambda: _facts(fetch, clock, staged, totals))
     _verify(staged.path, totals.rows)
     if _has_repeats(staged.path, fetch.endpoint):
@@ -141,17 +141,10 @@ def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) 
     return Landed(staged.publish(), totals.rows, silent)
 
 
-def _enveloped(
-    pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
-) -> Iterator[pa.Table]:
+def _within_the_calendar(pages: Iterable[Page], fetch: Fetch) -> Iterator[Page]:
     for page in pages:
-        answered = frozenset[str]()
-        if fetch.symbols:
-            answered = _symbols(page.rows, fetch.endpoint.symbol)
-            check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
         _refuse_beyond(page.rows, fetch)
-        totals.add(page, answered)
-        yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
+        yield page
 
 
 def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
@@ -180,6 +173,18 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
 
 def _utc_midnight(day: date) -> datetime:
     return datetime.combine(day, time(), UTC)
+
+
+def _enveloped(
+    pages: Iterable[Page], fetch: Fetch, clock: datetime, ingest_id: str, totals: _Totals
+) -> Iterator[pa.Table]:
+    for page in pages:
+        answered = frozenset[str]()
+        if fetch.symbols:
+            answered = _symbols(page.rows, fetch.endpoint.symbol)
+            check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
+        totals.add(page, answered)
+        yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
 def _symbols(rows: pa.Table, column: str) -> frozenset[str]:
