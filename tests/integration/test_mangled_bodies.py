@@ -1,6 +1,7 @@
 """Whatever a vendor sends, a connector lands it or says in one error what is wrong with it."""
 
 import json
+import os
 import random
 from datetime import date
 
@@ -122,7 +123,7 @@ class Tape(httpx.BaseTransport):
 
 
 def mangle(body, rng):
-    """A body with one value, cell or byte replaced, or cut, doubled or turned as a whole."""
+    """A body with one value, cell or byte replaced or left out; or cut, doubled, turned."""
     if rng.random() < 0.1:
         cut = body[: rng.randrange(len(body) + 1)]
         return rng.choice((b"", cut, body + body, b"\xff\xfe" + body, body[::-1]))
@@ -132,7 +133,10 @@ def mangle(body, rng):
         return mangle_text(body, rng)
     root = [content]
     parent, name = rng.choice(list(places(root)))
-    parent[name] = "<here>"
+    if rng.random() < 0.15 and parent is not root:
+        del parent[name]
+    else:
+        parent[name] = "<here>"
     return json.dumps(root)[1:-1].replace('"<here>"', rng.choice(VALUES), 1).encode("latin-1")
 
 
@@ -167,6 +171,7 @@ def replay(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
     monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(os, "fsync", lambda _file: None)
     for module, name, rows in PAGES:
         monkeypatch.setattr(module, name, rows)
 
