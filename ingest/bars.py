@@ -1,6 +1,6 @@
 """Landing of bars: every symbol up to the last complete session, and no further."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -14,6 +14,7 @@ from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
+from ingest.silence import Silence, silent
 from ingest.spelling import theirs
 from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
 
@@ -64,14 +65,15 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
         )
     symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    wanted = _asks(job, source, symbols, before, end)
+    missing = _silent(source, before, symbols, end) if end == last else {}
+    wanted = _asks(job, source, symbols, before, end, missing)
     is_late = not wanted and _is_live(job, source, end) and _is_stale(source, before, end)
     if is_late:
         # Covered but stale: the vendor was late or down when it was asked, so it is asked again.
         last_covered = source.step_back(end)
         wanted = _grouped(source, symbols, lambda _symbol: last_covered, end)
     if not wanted:
-        return IngestReport(skipped=(f"{len(symbols)} symbols are complete through {end}",))
+        return IngestReport(skipped=(_complete(len(symbols), end, missing),))
     known = bookmarks.symbols_of(before) | _listed(job, source)
     with source.connect(job) as client:
         is_news = _is_news(source, before) if is_late else None
@@ -82,21 +84,43 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     files = tuple(landed.path for landed in done if landed.path)
     asked = {symbol for ask in wanted for symbol in ask.symbols}
     idle = len(set(symbols) - asked)
-    skipped = (f"{idle} symbols are complete through {end}",) if idle else ()
+    skipped = (_complete(idle, end, missing.keys() - asked),) if idle else ()
     return IngestReport(files, sum(landed.rows for landed in done), skipped=skipped)
 
 
 def _asks(
-    job: Job, source: BarSource, symbols: list[str], before: list[Envelope], end: date
+    job: Job,
+    source: BarSource,
+    symbols: list[str],
+    before: list[Envelope],
+    end: date,
+    missing: Mapping[str, Silence],
 ) -> list[Ask]:
     step_back = cache(source.step_back)
     counts = [found for found in before if not job.again or job.is_fresh(found.ingested_at)]
     spans = bookmarks.coverage(counts, symbols)
 
     def begin(symbol: str) -> date | None:
-        return begin_of(spans, symbol, job.start, end, source.history, step_back)
+        found = begin_of(spans, symbol, job.start, end, source.history, step_back)
+        is_due = symbol in missing and missing[symbol].is_due(job.clock)
+        return end if found is None and is_due else found
 
     return _grouped(source, symbols, begin, end)
+
+
+def _silent(
+    source: BarSource, before: list[Envelope], symbols: list[str], end: date
+) -> Mapping[str, Silence]:
+    """The symbols wanted that were asked for the last session and have no bar of it."""
+    landed = [(source.endpoint, found) for found in before]
+    missing, _ = silent(landed, end, source.session_of)
+    wanted = set(symbols)
+    return {symbol: found for symbol, found in missing.items() if symbol in wanted}
+
+
+def _complete(count: int, end: date, missing: Collection[str]) -> str:
+    said = f"{count} symbols are complete through {end}"
+    return f"{said}, {len(missing)} of them without a bar of it" if missing else said
 
 
 def _grouped(

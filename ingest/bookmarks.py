@@ -180,7 +180,13 @@ def newest_in(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
         return None
     place = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    latest = max(group.column(place).statistics.max for group in groups)
-    if isinstance(latest, date) and not isinstance(latest, datetime):
-        return datetime.combine(latest, datetime.min.time(), UTC)
-    return latest if isinstance(latest, datetime) else datetime.fromtimestamp(latest / 1000, UTC)
+    return moment_in(max(group.column(place).statistics.max for group in groups))
+
+
+def moment_in(value: date | datetime | int) -> datetime:
+    """An event time as a column holds it: a time, a date, or milliseconds; aware where it was."""
+    if isinstance(value, datetime):
+        return value
+    if isinstance(value, date):
+        return datetime.combine(value, datetime.min.time(), UTC)
+    return datetime.fromtimestamp(value / 1000, UTC)

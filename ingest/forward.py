@@ -11,6 +11,7 @@ from ingest.bookmarks import Envelope
 from ingest.endpoints import ENDPOINTS
 from ingest.jobs import FRESH
 from ingest.node_context import Node
+from ingest.silence import silent
 from ingest.tasks import Work
 from ingest.work import has_keys
 
@@ -33,12 +34,14 @@ class Freshness:
         expected: The last session whose data are published.
         newest: The newest session that is landed of every name, none where some name has nothing.
         behind: The names that have to be asked; an empty one stands for the dataset as a whole.
+        silent: Of bars, the symbols that were asked for the expected session and have none of it.
     """
 
     active: Active
     expected: date
     newest: date | None
     behind: tuple[str, ...]
+    silent: tuple[str, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
@@ -53,13 +56,7 @@ def freshness(node: Node, active: Active) -> Freshness:
     names = tuple(active.names(node)) if active.names else ("",)
     landed = _landed(node, active)
     if active.is_bars:
-        newest = _newest_bar(landed, active.zone)
-        is_behind = bool(names) and (newest is None or newest < expected)
-        if active.names:
-            # A fetch of many names is of several files, and may have ended between two of them.
-            spans = bookmarks.coverage(landed, names)
-            is_behind |= any(name not in spans or spans[name][-1][1] < expected for name in names)
-        return Freshness(active, expected, newest, ("",) if is_behind else ())
+        return _of_bars(node, active, landed, names)
     landings = _newest_landings(active, landed)
     found = {name: landings.get(name) for name in names}
     behind = tuple(
@@ -70,6 +67,32 @@ def freshness(node: Node, active: Active) -> Freshness:
     times = [at for at in found.values() if at is not None]
     oldest = min(times, default=None) if len(times) == len(found) else None
     return Freshness(active, expected, active.last_expected(oldest) if oldest else None, behind)
+
+
+def _of_bars(
+    node: Node, active: Active, landed: list[Envelope], names: tuple[str, ...]
+) -> Freshness:
+    """Behind is also who has no bar of the session though others do, until it was asked thrice."""
+    now = node.now()
+    expected, newest = active.last_expected(now), _newest_bar(landed, active.zone)
+    if not names or newest is None or newest < expected:
+        return Freshness(active, expected, newest, ("",) if names else ())
+    places = {one.path: one for one in (ENDPOINTS[name] for name in active.endpoints)}
+    missing, having = silent(
+        ((places[_place(found)], found) for found in landed),
+        expected,
+        lambda moment: _session(moment, active.zone),
+    )
+    wanted = node.universe() if active.dataset.startswith("equities") else None
+    is_unasked = bool(set(wanted or ()) - missing.keys() - having)
+    is_due = any(one.is_due(now) for one in missing.values())
+    behind = ("",) if is_unasked or is_due else ()
+    return Freshness(active, expected, newest, behind, tuple(sorted(missing)))
+
+
+def _place(found: Envelope) -> str:
+    """The endpoint's folder of a landed file."""
+    return "/".join(found.path.parts[-4:-2])
 
 
 def forward(node: Node, listing: str | None = None) -> int:
@@ -132,11 +155,11 @@ def _newest_landings(active: Active, landed: list[Envelope]) -> Mapping[str, dat
 
 def _newest_bar(landed: list[Envelope], zone: ZoneInfo) -> date | None:
     newest = bookmarks.newest_event(landed)
-    return (
-        None
-        if newest is None
-        else newest.replace(tzinfo=newest.tzinfo or UTC).astimezone(zone).date()
-    )
+    return None if newest is None else _session(newest, zone)
+
+
+def _session(moment: datetime, zone: ZoneInfo) -> date:
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(zone).date()
 
 
 def _is_listed(node: Node, active: Active) -> bool:

@@ -24,6 +24,8 @@ REFRESH_SECONDS = 2.0
 REPORT_SECONDS = 300.0
 """How often a line is said where nobody is looking; every task has its line in logs/ anyway."""
 LATEST_RUNS = 5
+NAMED = 5
+"""Symbols without the last bar that are named."""
 
 
 def show_status(node: Node) -> None:
@@ -31,7 +33,11 @@ def show_status(node: Node) -> None:
     for name, found in ages(node).items():
         newest = found.newest or "nothing"
         word = "fresh" if found.is_fresh else "behind"
-        click.echo(f"{name}: {word}, newest {newest}, expected {found.expected}")
+        said = f"{name}: {word}, newest {newest}, expected {found.expected}"
+        if found.silent:
+            named = ", ".join(found.silent[:NAMED]) + ", ..." * (len(found.silent) > NAMED)
+            said += f"; no bar of it: {len(found.silent)} symbols, {named}"
+        click.echo(said)
     for line in lines(node):
         click.echo(": ".join(line))
 
