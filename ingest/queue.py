@@ -31,6 +31,8 @@ from ingest.queue_rows import (
     release,
     revert_expired,
     step_aside,
+    tried,
+    try_again,
 )
 from ingest.tasks import KINDS, Kind, Lease, Task, Work
 
@@ -229,9 +231,9 @@ class Queue:
             LeaseLost: The task is somebody else's by now.
         """
         with self._control.transaction() as tx:
-            attempts = _tried(tx, lease)
+            attempts = tried(tx, lease)
             wait = min(BACKOFF_SECONDS * 2**attempts, BACKOFF_CAP_SECONDS)
-            _try_again(tx, lease, attempts, tx.later(wait), error)
+            try_again(tx, lease, attempts, tx.later(wait), error)
 
     def late(self, lease: Lease, error: str) -> None:
         """The vendor does not have it yet: the task waits 1, 2, 4, 8 hours and then fails.
@@ -246,10 +248,10 @@ class Queue:
             LeaseLost: The task is somebody else's by now.
         """
         with self._control.transaction() as tx:
-            attempts = _tried(tx, lease)
+            attempts = tried(tx, lease)
             turn = tx.later(LATE_SECONDS * 2 ** (attempts - 1))
             is_over = turn >= next_midnight(tx)
-            _try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error)
+            try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error)
 
     def defer(self, lease: Lease, reason: Reason, said: str | None = None) -> None:
         """Gives a task back that could not be worked on; this is not an attempt.
@@ -382,18 +384,3 @@ class Queue:
         else:
             passed.append(task)
         return None
-
-
-def _tried(tx: Transaction, lease: Lease) -> int:
-    """Counts an attempt of a task whose lease holds; how many there were."""
-    attempts = hold(tx, lease) + 1
-    tx.con.execute("update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id))
-    return attempts
-
-
-def _try_again(tx: Transaction, lease: Lease, attempts: int, turn: str, error: str) -> None:
-    """Has a task wait for its next turn, or fail after the last one."""
-    if attempts >= MAX_ATTEMPTS:
-        release(tx, lease, "FAILED", None, error)
-    else:
-        release(tx, lease, "PENDING", turn, error)

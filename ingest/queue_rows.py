@@ -159,6 +159,21 @@ def release(
     )
 
 
+def tried(tx: Transaction, lease: Lease) -> int:
+    """Counts an attempt of a task whose lease holds; how many there were."""
+    attempts = hold(tx, lease) + 1
+    tx.con.execute("update backfill_queue set attempts = ? where id = ?", (attempts, lease.task.id))
+    return attempts
+
+
+def try_again(tx: Transaction, lease: Lease, attempts: int, turn: str, error: str) -> None:
+    """Has a task wait for its next turn, or fail after the last one."""
+    if attempts >= MAX_ATTEMPTS:
+        release(tx, lease, "FAILED", None, error)
+    else:
+        release(tx, lease, "PENDING", turn, error)
+
+
 def put_off(tx: Transaction, task: Task, status: str, not_before: str | None, reason: str) -> None:
     """Says what becomes of a task that nobody holds."""
     tx.con.execute(
