@@ -7,9 +7,11 @@ from datetime import date, datetime, timedelta
 from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.node_context import Node
+from ingest.stage_coverage import without_minutes
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
 from ingest.unlanded import SETTLE_DAYS, settled
+from ingest.vendors import exchange_calendars
 from trademl import lake
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData
@@ -42,6 +44,10 @@ TABLES: Mapping[str, Audited] = {
     "reference/delistings": Audited("assets", "alpaca/assets"),
 }
 """The audited tables, as partition_status names them."""
+
+
+_MINUTES = Audited("equities_bars_1m", "alpaca/bars_1m", "equity")
+"""Minute bars have no table in the lake: landed files are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
     found = []
     for table in scope.tables:
         counts, missing = _read(node, table, scope)
-        works, asked = _works(node, table, missing)
+        works, asked = _works(node, TABLES[table], missing)
         chosen = works if left is None else works[: max(left, 0)]
         with node.queue() as queue:
             gaps = queue.add(chosen)
@@ -153,6 +159,32 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
         total = green + amber + red
         found.append(TableAudit(table, total, green, amber, red, asked, gaps))
     return tuple(found)
+
+
+def audit_minutes(node: Node) -> int:
+    """Queues GAP tasks for sessions of the stage that were landed without a single minute.
+
+    The vendor was late or down when it was asked; what it has not some days later is asked for
+    again after thirty.
+
+    Returns:
+        How many tasks are waiting that were not before.
+
+    Raises:
+        ConfigError: The stage's file cannot be read.
+        DataError: A landed file cannot be read.
+    """
+    stage, until = read_stage(node.data_dir), settled(node.now().date())
+    found = without_minutes(node, stage, until) if stage else []
+    if not found:
+        return 0
+    first = min(day for _, day in found)
+    days = [one.day for one in exchange_calendars.sessions(first, until)]
+    missing = [
+        Partition("", symbol, day, "RED", "NO_DATA", days.index(day)) for symbol, day in found
+    ]
+    with node.queue() as queue:
+        return queue.add(_works(node, _MINUTES, missing)[0])
 
 
 def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Partition]]:
@@ -195,9 +227,8 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
     return counts, missing
 
 
-def _works(node: Node, table: str, missing: Sequence[Partition]) -> tuple[list[Work], int]:
+def _works(node: Node, audited: Audited, missing: Sequence[Partition]) -> tuple[list[Work], int]:
     """GAP tasks for partitions, and how many partitions the vendor was asked for lately."""
-    audited = TABLES[table]
     stage = _stage_of(node, audited)
     lately = _asked_lately(node, audited)
     wanted = [one for one in missing if not lately(one)]

@@ -65,9 +65,10 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
         )
     symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    missing = _silent(source, before, symbols, end) if end == last else {}
+    is_stale = _is_stale(source, before, end)
+    missing = _silent(source, before, symbols, end) if end == last and not is_stale else {}
     wanted = _asks(job, source, symbols, before, end, missing)
-    is_late = not wanted and _is_live(job, source, end) and _is_stale(source, before, end)
+    is_late = not wanted and is_stale and _is_live(job, source, end)
     if is_late:
         # Covered but stale: the vendor was late or down when it was asked, so it is asked again.
         last_covered = source.step_back(end)

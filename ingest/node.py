@@ -84,13 +84,15 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
 def fill_stage(node: Node) -> Mapping[str, Any]:
     """Queues what the stage requires and no landed file answers for; what that was, in words.
 
+    Minutes that were landed without rows are queued too.
+
     Raises:
         ConfigError: The stage's file cannot be read, or names a dataset without history.
         DataError: A landed file cannot be read.
     """
     found = of_stage(node)
     told = {"unlanded": {one.dataset: one.line() for one in found}}
-    return told | {"tasks": queue_unlanded(node, found)}
+    return told | {"tasks": queue_unlanded(node, found), "gaps": audit.audit_minutes(node)}
 
 
 def work(

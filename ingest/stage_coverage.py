@@ -123,16 +123,32 @@ def _minutes(node: Node, symbols: tuple[str, ...], window: Span) -> Ledger:
     """
     ledger: dict[str, dict[date, bool]] = {}
     for name in HISTORY[_MINUTES]:
-        for symbol, day, is_green in _landed_minutes(node, ENDPOINTS[name], symbols, window):
+        for symbol, day, _, is_green in _landed_minutes(node, ENDPOINTS[name], symbols, window):
             known = ledger.setdefault(symbol, {})
             known[day] = known.get(day, False) or is_green
     return ledger
 
 
+def without_minutes(node: Node, stage: Stage, until: date) -> list[tuple[str, date]]:
+    """Symbols and sessions before a day that no vendor gave a minute of, though earlier ones.
+
+    Raises:
+        DataError: A landed file cannot be read.
+    """
+    window = (stage.starts.get(_MINUTES, until), until)
+    if window[0] >= until:
+        return []
+    counts: dict[tuple[str, date], int] = {}
+    for name in HISTORY[_MINUTES]:
+        for symbol, day, count, _ in _landed_minutes(node, ENDPOINTS[name], stage.symbols, window):
+            counts[symbol, day] = counts.get((symbol, day), 0) + count
+    return sorted(key for key, count in counts.items() if not count)
+
+
 def _landed_minutes(
     node: Node, endpoint: Endpoint, symbols: tuple[str, ...], window: Span
-) -> list[tuple[str, date, bool]]:
-    """Symbol, session and whether its minutes are within bounds, from the symbol's first one."""
+) -> list[tuple[str, date, int, bool]]:
+    """Symbol, session, its minutes and whether they are within bounds, from the first one on."""
     landed = bookmarks.landed(node.data_dir, endpoint)
     if not landed:
         return []
@@ -154,7 +170,7 @@ def _landed_minutes(
         ),
         firsts as (select symbol, min(day) as day from minutes group by symbol)
         select
-            firsts.symbol, calendar.day,
+            firsts.symbol, calendar.day, coalesce(minutes.count, 0),
             coalesce(minutes.count, 0) / date_diff('minute', calendar.open_at, calendar.close_at)
             between $least and $most
         from firsts

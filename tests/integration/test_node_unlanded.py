@@ -20,7 +20,14 @@ from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish
 from tests.integration.week_market import whole_market
-from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, landed_files, small_market
+from tests.unit.ingest.markets import (
+    FIRST,
+    LAST,
+    MORNING_AFTER,
+    landed_files,
+    landed_rows,
+    small_market,
+)
 from trademl.cli.node import audit_group, node_group
 from trademl.cli.node_status import lines
 from trademl.clock import iso
@@ -204,3 +211,26 @@ def test_a_wrong_key_costs_a_call_a_thread_and_hour_and_no_task(tmp_path, data):
         run(server, data, "alpaca", "assets")
         drive(node, steps, 2)
         assert outcomes(node) == {"DONE": 2}
+
+
+def test_a_session_that_was_landed_without_a_minute_is_asked_for_again(tmp_path, data):
+    market, steps = whole_market(tmp_path / "market"), Steps()
+    evening, hole = datetime(2020, 3, 10, 22, tzinfo=UTC), date(2020, 3, 10)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps)
+        run(server, data, "alpaca", "assets")
+        write_stage(data, Stage(1, END, {MINUTES: FIRST}, NAMES))
+        cover(data, "alpaca/bars_1m", NAMES, hole, hole, evening)
+        span = {"symbols": NAMES, "start": FIRST, "end": hole - timedelta(days=1)}
+        run(server, data, "alpaca", MINUTES, **span)
+        run(server, data, "alpaca", MINUTES, **span | {"start": date(2020, 3, 11), "end": LAST})
+        plan(node, heavy=True)
+        assert sorted(tasks(node, "symbol, start_date, end_date, kind")) == [
+            (name, "2020-03-10", "2020-03-11", "GAP") for name in NAMES
+        ]
+        work(node)
+        assert coverage(node, read_stage(data))[0].expected == 40
+        query = "select count(distinct symbol) from landed where t::date = '2020-03-10'"
+        assert landed_rows(data, "alpaca/bars_1m", query) == [(2,)]
+        plan(node, heavy=True)
+        assert work(node).outcomes.total() == 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ingest.audit import TABLES, Scope, TableAudit, audit, window_of
+from ingest.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
 from ingest.control import control_path
 from ingest.executors import Tally
 from ingest.health import check_health
@@ -234,6 +234,8 @@ def _say_stage(node: Node) -> None:
     for one in of_stage(node):
         queued = queue_unlanded(node, [one])
         click.echo(f"stage {one.dataset}: {one.line()}; {queued} BOOTSTRAP tasks queued")
+    if gaps := audit_minutes(node):
+        click.echo(f"stage: sessions were landed without a minute; {gaps} GAP tasks queued")
 
 
 def audit_entry() -> None:
