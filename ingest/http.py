@@ -110,7 +110,7 @@ class VendorClient:
         pace: Waited for before each call, where the vendor counts by the second.
         timeout: Seconds for each of connect, read and write.
         tries: Attempts per call, the first included.
-        too_fast: Hears of every "too fast", in place of a wait here; whether to try again.
+        too_fast: Hears of "too fast" and bans; whether to try again at once, none to wait here.
         keep_body: Is given every body that was answered and decoded.
         transport: Replaces the network in tests.
     """
@@ -128,7 +128,7 @@ class VendorClient:
         window: float | None = None,
         timeout: float = 60.0,
         tries: int = 3,
-        too_fast: Callable[[RateLimited], bool] | None = None,
+        too_fast: Callable[[RateLimited], bool | None] | None = None,
         keep_body: Callable[[bytes], None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -267,11 +267,12 @@ class VendorClient:
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether to try again, or after how many seconds."""
-        if isinstance(error, Banned) or not isinstance(error, RateLimited | Unavailable):
+        if not isinstance(error, RateLimited):
+            return isinstance(error, Unavailable)
+        again = self._too_fast(error) if self._too_fast else None
+        if isinstance(error, Banned) or again is False:
             return False
-        if isinstance(error, RateLimited) and self._too_fast:
-            return 0.0 if self._too_fast(error) else False
-        wait = error.retry_after if isinstance(error, RateLimited) else None
+        wait = 0.0 if again else error.retry_after
         return True if wait is None else wait if wait <= LONGEST_WAIT else False
 
     def _send(self, path: str, send: Callable[[], httpx.Response]) -> httpx.Response:
@@ -358,15 +359,14 @@ def request_hash(vendor: str, path: str, params: Mapping[str, Any]) -> str:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: ``Retry-After``, else ``X-RateLimit-Reset`` against the answer's ``Date``.
 
-    ``Retry-After`` is a number of seconds or an HTTP date. Against a date the vendor's own ``Date``
-    is used, so a wrong clock on this machine does no harm.
+    Against a date the vendor's ``Date`` counts, not this machine's; a reset a day off is none.
     """
     sent, written = _date(headers.get("date", "")), headers.get("retry-after", "")
-    seconds = _seconds(written)
-    until, reset = _date(written), _seconds(headers.get("x-ratelimit-reset", ""))
+    seconds, until = _seconds(written), _date(written)
+    reset = _seconds(headers.get("x-ratelimit-reset", ""))
     if seconds is None and sent is not None:
-        end = until.timestamp() if until is not None else reset
-        seconds = None if end is None else max(0.0, end - sent.timestamp())
+        left = (until.timestamp() if until else reset or 0.0) - sent.timestamp()
+        seconds = max(0.0, left) if until or (reset and abs(left) < 86_400) else None
     return None if seconds is None else min(seconds, LONGEST_BAN)
 
 

@@ -31,8 +31,7 @@ _ROWS_PER_GROUP = 50_000
 """Rows held in memory before they are written: about 5 pages, 10 MB."""
 
 _FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
-_MARGIN = timedelta(days=2)
-"""After the last day asked; its minutes in New York's evening are those of the next day in UTC."""
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +173,17 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
     for column in rows.schema:
         if not pa.types.is_temporal(column.type):
             continue
-        is_event = endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts")
-        last = fetch.end + _MARGIN if is_event and fetch.end else _LAST
+        end = _LAST
+        if fetch.end and endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts"):
+            # Minutes of New York's evening are those of the next day in UTC.
+            end = fetch.end + (2 if endpoint.name.endswith("_1m") else 1) * _ONE_DAY
         span = pc.min_max(rows.column(column.name).cast(UTC_TIME))
-        bounds = (pa.scalar(_utc_midnight(day), UTC_TIME) for day in (_FIRST, last))
+        bounds = (pa.scalar(_utc_midnight(day), UTC_TIME) for day in (_FIRST, end))
         low, high = (bound.value for bound in bounds)
-        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value <= high:
+        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value < high:
             raise SchemaDrift(
-                f"{endpoint.path} sent a {column.name} outside {_FIRST}..{last}; nothing of this "
-                "fetch is landed"
+                f"{endpoint.path} sent a {column.name} outside {_FIRST}..{end - _ONE_DAY}; "
+                "nothing of this fetch is landed"
             )
 
 

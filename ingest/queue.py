@@ -96,7 +96,7 @@ class Queue:
         works = tuple(works)
         for work in works:
             work.check()
-        longest = {work.dataset: self._longest(work.dataset) for work in works}
+        longest = {work.dataset: self.longest(work.dataset) for work in works}
         with self._control.transaction() as tx:
             return sum(add_work(tx, work, longest[work.dataset], retry=retry) for work in works)
 
@@ -365,7 +365,8 @@ class Queue:
             rows = tx.con.execute("select kind, status, count(*) from backfill_queue group by 1, 2")
             return {(kind, status): count for kind, status, count in rows}
 
-    def _longest(self, dataset: str) -> int:
+    def longest(self, dataset: str) -> int:
+        """The longest window of a task, days: the registry's or this node's own."""
         days = self._registry.max_days(dataset)
         return min(days, self._limits.max_days_per_task or days)
 

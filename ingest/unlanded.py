@@ -14,6 +14,7 @@ from ingest import bookmarks
 from ingest.capabilities import Registry
 from ingest.endpoints import ENDPOINTS
 from ingest.node_context import Node
+from ingest.queue import Queue
 from ingest.stages import Stage, read_stage, works
 from ingest.tasks import Work, chunks, uncovered
 from ingest.vendors import exchange_calendars
@@ -141,15 +142,15 @@ def queue_unlanded(node: Node, found: Iterable[Unlanded], most: int | None = Non
         if most is None:
             return queue.add(windows)
         made = 0
-        for piece in _pieces(node.registry, windows):
+        for piece in _pieces(queue, windows):
             made += queue.add([piece]) if made < most else 0
         return made
 
 
-def _pieces(registry: Registry, windows: Iterable[Work]) -> Iterator[Work]:
+def _pieces(queue: Queue, windows: Iterable[Work]) -> Iterator[Work]:
     """Windows cut as the queue cuts them."""
     for work in windows:
-        for start, end in chunks(work.start, work.end, registry.max_days(work.dataset)):
+        for start, end in chunks(work.start, work.end, queue.longest(work.dataset)):
             yield replace(work, start=start, end=end)
 
 

@@ -24,7 +24,7 @@ MARKET_DATA = lake.PROJECT_ROOT.parent / "shared" / "data"
 MARKET = MARKET_DATA / "market_us"
 NOT_REPRODUCIBLE = {"APA", "DISH", "PGR", "FCX", "FE", "INTC"}
 """Names whose published adjusted closes contradict the source's own events."""
-LATE_TABLES = {"curated.crypto_ohlcv", "reference.delistings"}
+LATE_TABLES = {"curated.crypto_ohlcv", "reference.delistings", "reference.symbol_metadata"}
 MOMENTS = {
     "a crisis, in the evening": datetime(2008, 10, 10, 21, 30, tzinfo=UTC),
     "the morning after a 7:1 split": datetime(2014, 6, 10, 13, tzinfo=UTC),
@@ -128,7 +128,7 @@ def test_the_universe_says_that_it_is_a_list_of_survivors(newest):
 def test_a_build_as_of_t_equals_the_full_build_cut_at_t(data, t, tmp_path):
     """Row 24 on real data: 0 differing cells."""
     earlier = build_models(share_raw(data, tmp_path / "data"), t)
-    # The market has no coins before 2013 and one delisting, in 2017.
+    # The market has no coins before 2013, one delisting, in 2017, and present metadata only.
     late = [table for table in POINT_IN_TIME if table.name in LATE_TABLES]
     early = [table for table in POINT_IN_TIME if table not in late]
     with open_live(data) as everything, open_live(earlier) as known:

@@ -349,7 +349,7 @@ def test_compressed_bodies_are_hashed_as_they_read():
         ({"retry-after": "Wed, 01 Jan 2020 12:01:30 GMT"}, None),
         ({"retry-after": "Wed, 01 Jan 99999999999999999999 12:01:30 GMT", **NOON}, None),
         ({"retry-after": "9" * 15}, 7 * 86_400.0),
-        ({"x-ratelimit-reset": "9" * 15, **NOON}, 7 * 86_400.0),
+        ({"x-ratelimit-reset": "9" * 15, **NOON}, None),
         *(
             ({"retry-after": text}, None)
             for text in ("soon", "-1", "nan", "inf", "1e9", "²", "9" * 400)
