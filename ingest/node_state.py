@@ -63,17 +63,29 @@ class RunState:
     error: str
 
 
+MOST_TROUBLES = 5
+# Reasons of one word (no_capacity, budget) are no trouble; what somebody said has several.
+_TROUBLES = """
+    select count(*) || ' of ' || dataset || ': ' || last_error from backfill_queue
+    where status in ('PENDING', 'FAILED') and last_error like '% %'
+    group by dataset, last_error
+    order by count(*) desc, dataset limit ?
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
     """What a control file says.
 
     Attributes:
         tasks: How many, by kind and status, in that order.
+        troubles: Why tasks wait or failed: how many of which dataset say it, the most first.
         vendors: In the order asked for.
         runs: The latest first.
     """
 
     tasks: tuple[tuple[str, str, int], ...]
+    troubles: tuple[str, ...]
     vendors: tuple[VendorState, ...]
     runs: tuple[RunState, ...]
 
@@ -99,12 +111,14 @@ def read_state(
             tasks = con.execute(
                 "select kind, status, count(*) from backfill_queue group by 1, 2 order by 1, 2"
             ).fetchall()
+            troubles = con.execute(_TROUBLES, (MOST_TROUBLES,)).fetchall()
             states = tuple(_vendor(con, vendor, now) for vendor in vendors)
             runs = con.execute(_RUNS, (most_runs,)).fetchall()
     except sqlite3.Error as error:
         raise DataError(f"control file {path} cannot be read: {error}") from error
     return NodeState(
         tuple(tasks),
+        tuple(said for (said,) in troubles),
         states,
         tuple(RunState(name, status, moment_of(at), error) for name, status, at, error in runs),
     )

@@ -215,8 +215,11 @@ def _disclosures(
     inference, result = found.selected.inference, found.selected.result
     lines = [
         "Past returns on this page are in sample, before costs, borrow and market impact.",
-        "The universe and the direction come from the profile and the lake; there is no discovery "
-        "step yet.",
+        "Who may be chosen comes from a list of candidates: returns before the list was made "
+        "flatter names that a scanner found by their rise."
+        if run.candidates
+        else "The universe and the direction come from the profile and the lake, without a list of "
+        "candidates.",
     ]
     if any(item.sector for item in found.selected.pool.candidates):
         lines.append("Sectors are those of today, not of the decision date (not point in time).")

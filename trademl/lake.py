@@ -58,7 +58,8 @@ def check_clock(data_dir: Path, as_of: datetime) -> None:
     if built and as_of < max(built):
         raise ConfigError(
             f"the lake in {data_dir} is built as of {iso(max(built))}, later than {iso(as_of)}: "
-            "build it anew with --full-refresh, or in another data directory"
+            "go on at a later time (TRADEML_CLOCK, --clock), build it anew with `trademl build "
+            "--full-refresh`, or take another data directory"
         )
 
 

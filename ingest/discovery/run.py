@@ -11,7 +11,7 @@ import msgspec
 from ingest.discovery import instruments
 from ingest.discovery.candidates import Candidate, Rejection, described
 from ingest.discovery.export import write_candidates, write_validated
-from ingest.discovery.lake_check import check_lake
+from ingest.discovery.lake_check import NOT_IN_LAKE, STALE, check_lake
 from ingest.discovery.pool import consolidate, deduplicate
 from ingest.discovery.presets import Scanner
 from ingest.discovery.rules import Rules, read_rules
@@ -198,7 +198,9 @@ def _require_some(
         return
     stages = ", ".join(f"{stage} {count}" for stage, count in funnel.items())
     why = f"; rejected: {described(rejections)}" if rejections else ""
-    raise DataError(
-        f"run {run_id} has no candidates ({stages}{why}); loosen the scanners' filters or check "
-        "what the market holds"
+    advice = (
+        "land them with `trademl ingest run --candidates`, build, and discover again"
+        if any(one.reason in (NOT_IN_LAKE, STALE) for one in rejections)
+        else "loosen the scanners' filters or check what the market holds"
     )
+    raise DataError(f"run {run_id} has no candidates ({stages}{why}); {advice}")

@@ -17,7 +17,7 @@ from ingest.health import check_health
 from ingest.node import HEAVY_DAYS, has_bars, run_node, run_once
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_context import Node, Wait, open_node
-from ingest.node_state import last_error
+from ingest.node_state import last_error, read_state
 from ingest.repair import MOST_FILLS, backfill, repair
 from ingest.unlanded import of_stage, queue_unlanded
 from trademl.cli import main_of
@@ -213,6 +213,9 @@ def _say(node: Node, tally: Tally) -> None:
         f"{tally.of(name)} {name}" for name in sorted({o for _, o in tally.outcomes})
     )
     click.echo(f"tasks: {outcomes or 'none'}; {tally.rows} rows with {tally.calls} calls")
+    state = read_state(control_path(node.data_dir), node.now(), (), 0)
+    for trouble in state.troubles if state else ():
+        click.echo(f"trouble: {trouble}")
     failed = sum(tally.of(name) for name in ("failed", "unavailable", "rate_limited"))
     if failed and not tally.of("done"):
         error = last_error(control_path(node.data_dir))

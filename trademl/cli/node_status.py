@@ -91,6 +91,7 @@ def lines(node: Node) -> list[tuple[str, str]]:
         return [("queue", "no control file yet: `trademl setup node` or `trademl node run`")]
     tasks = [(f"queue {kind} {status}", str(count)) for kind, status, count in state.tasks]
     said = [*_stage(node), *(tasks or [("queue", "empty")])]
+    said += [("trouble", one) for one in state.troubles]
     for one in state.vendors:
         cap = node.registry.limits(one.vendor).daily_cap
         frozen = f", frozen until {one.frozen_until:%H:%M:%S} UTC" if one.frozen_until else ""
@@ -147,6 +148,6 @@ def _stage(node: Node) -> list[tuple[str, str]]:
 
 def _unlanded(node: Node) -> list[tuple[str, str]]:
     """What the last thorough plan did not find landed of the stage."""
-    _, metrics = latest_run(control_path(node.data_dir), UNLANDED) or (None, {})
+    at, metrics = latest_run(control_path(node.data_dir), UNLANDED) or (None, {})
     found = metrics.get("unlanded", {}).items()
-    return [(f"stage {dataset}", said) for dataset, said in found]
+    return [(f"stage {name}", f"{said} (seen at {at:%Y-%m-%d %H:%M} UTC)") for name, said in found]
