@@ -82,6 +82,13 @@ def test_what_is_no_list_is_one_line(tmp_path, content, says):
     assert "\n" not in str(caught.value)
 
 
+def test_a_list_that_is_no_text_is_one_error(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_bytes(b'[{"symbol": "NYSE:\xc9", "direction": "LONG"}]')
+    with pytest.raises(DataError, match="is no list of candidates"):
+        read_candidates(path, LONG)
+
+
 def test_a_list_that_is_not_there_is_wrong_usage(tmp_path):
     with pytest.raises(ConfigError, match=r"c\.json: No such file"):
         read_candidates(tmp_path / "c.json", LONG)
