@@ -168,9 +168,7 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
         try:
             report = _filled(node, lease, meter)
             following = order.filled(lease) if order.filled else ()
-            queue.complete(lease)
-            # Not before: work on a window that a leased task holds is left out.
-            queue.add(following)
+            queue.complete(lease, following)
             outcome, error = "done", ""
         except LeaseLost:
             raise

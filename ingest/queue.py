@@ -21,7 +21,7 @@ from ingest.queue_rows import (
     MAX_ATTEMPTS,
     NO_CAPACITY_SECONDS,
     LeaseLost,
-    add_work,
+    add_all,
     cooldowns,
     hold,
     interrupted,
@@ -94,11 +94,8 @@ class Queue:
             ConfigError: An empty window, an unknown kind, or a dataset that nobody serves.
         """
         works = tuple(works)
-        for work in works:
-            work.check()
-        longest = {work.dataset: self.longest(work.dataset) for work in works}
         with self._control.transaction() as tx:
-            return sum(add_work(tx, work, longest[work.dataset], retry=retry) for work in works)
+            return add_all(tx, works, self.longest, retry=retry)
 
     def lease_next(
         self,
@@ -220,15 +217,19 @@ class Queue:
             )
         return replace(lease, expires_at=moment_of(expires_at))
 
-    def complete(self, lease: Lease) -> None:
-        """The task is done.
+    def complete(self, lease: Lease, following: Iterable[Work] = ()) -> None:
+        """The task is done, and what follows from it is queued, or neither.
 
         Raises:
             LeaseLost: The task is somebody else's by now; what was landed stays landed.
+            ConfigError: As for ``add``.
         """
+        following = tuple(following)
         with self._control.transaction() as tx:
             hold(tx, lease)
             release(tx, lease, "DONE", None, None)
+            # Not before: work on a window that a leased task holds is left out.
+            add_all(tx, following, self.longest)
 
     def fail(self, lease: Lease, error: str) -> None:
         """The task failed: it waits 60 * 2^attempts seconds, at most an hour, or fails for good.

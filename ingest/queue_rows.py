@@ -1,6 +1,7 @@
 """What is written to a row of ``backfill_queue``, and to the lease on it."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 
 from ingest.candidates import AT_ONCE
@@ -18,6 +19,17 @@ _MESSAGE_LENGTH = 500
 
 class LeaseLost(DataError):
     """The lease ended and the task went back to the queue, perhaps to somebody else."""
+
+
+def add_all(
+    tx: Transaction, works: Iterable[Work], longest: Callable[[str], int], *, retry: bool = False
+) -> int:
+    """Queues sound work, each cut to its dataset's longest window, or nothing of it."""
+    queued = 0
+    for work in works:
+        work.check()
+        queued += add_work(tx, work, longest(work.dataset), retry=retry)
+    return queued
 
 
 def add_work(tx: Transaction, work: Work, longest: int, *, retry: bool = False) -> int:

@@ -119,14 +119,15 @@ def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
 def candidates_of(node: Node, run_id: str) -> Mapping[str, str]:
     """The symbols of a run's candidates in order, and of each the dataset of its bars.
 
-    The validated candidates count where there are such.
+    All that were found count: the validated list lacks just those that the lake does not hold yet.
+    It serves where it was put there alone.
 
     Raises:
         DataError: There is no such file, or it is not a list of candidates.
     """
     folder = export_folder(node.data_dir, run_id)
     path = next(
-        (folder / name for name in (VALIDATED, CANDIDATES) if (folder / name).exists()), None
+        (folder / name for name in (CANDIDATES, VALIDATED) if (folder / name).exists()), None
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")

@@ -87,7 +87,7 @@ def read_pool(
     """
     rows = connection.execute(
         f"select features.*, {', '.join(EXECUTION)} from matrices.features_matrix as features "
-        "left join quality.lakehouse_catalog as catalog using (security_id) "
+        "left join quality.lakehouse_catalog as catalog using (asset_class, security_id) "
         "where features.asset_class = $1 and session_date = $2 "
         "order by features.symbol, security_id",
         [profile.asset_class, decision_date],

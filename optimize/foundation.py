@@ -31,7 +31,7 @@ MIN_SESSION_SHARE = 0.9
 REQUIRED_COLUMNS = {
     RETURNS: ("symbol", "timestamp", "security_id", "asset_class", "session_date", "ret"),
     FEATURES: ("symbol", "timestamp", "sector", "security_id", "asset_class", "session_date"),
-    CATALOG: ("security_id", *EXECUTION),
+    CATALOG: ("asset_class", "security_id", *EXECUTION),
 }
 
 
@@ -289,7 +289,8 @@ def _coverage_findings(
     bare = connection.execute(
         f"select distinct symbol from {RETURNS} as r "
         "where asset_class = $1 and session_date >= $2 and not exists "
-        f"(select 1 from {FEATURES} as f where f.security_id = r.security_id) order by symbol",
+        f"(select 1 from {FEATURES} as f where f.security_id = r.security_id "
+        "and f.asset_class = r.asset_class) order by symbol",
         window,
     ).fetchall()
     if bare:

@@ -97,7 +97,7 @@ def refuse_hindsight(request: Request) -> None:
 
     Raises:
         LookaheadError: The version was built or the candidates were found after the clock, or the
-            model was trained on a version later than the run's.
+            candidates were checked or the model was trained on a version later than the run's.
     """
     built = parse_clock(request.version.as_of)
     if built > request.clock:
@@ -110,6 +110,12 @@ def refuse_hindsight(request: Request) -> None:
         raise LookaheadError(
             f"the candidates were found at {iso(found)}, after the clock {iso(request.clock)}: "
             "name an older list with --candidates, or choose a later clock"
+        )
+    checked = request.candidates.version if request.candidates else None
+    if checked and checked > request.version.name:
+        raise LookaheadError(
+            f"the candidates were checked against version {checked}, the run is on "
+            f"{request.version.name}: name an older list with --candidates, or run on {checked}"
         )
     if request.model and request.model.as_of > built:
         raise LookaheadError(

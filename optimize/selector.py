@@ -42,6 +42,7 @@ class Record(msgspec.Struct, frozen=True):
 
 class _Meta(msgspec.Struct, frozen=True):
     generated_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    version: str | None = None
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -58,12 +59,14 @@ class CandidateList:
         sha256: Their hash, which is part of a run's identity.
         keys: ``EXCHANGE:SYMBOL`` of each candidate, without repeats, ascending.
         generated_at: When it was made, None where it does not say.
+        version: Of the lake it was checked against, None where it does not say.
     """
 
     content: bytes
     sha256: str
     keys: tuple[str, ...]
     generated_at: datetime | None = None
+    version: str | None = None
 
     @property
     def symbols(self) -> frozenset[str]:
@@ -123,7 +126,8 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
     _refuse_contradictions(records, path)
     _refuse_misfits(records, profile)
     keys = tuple(sorted({record.symbol for record in records}))
-    return CandidateList(content, sha256_of_bytes(content), keys, document.meta.generated_at)
+    meta = document.meta
+    return CandidateList(content, sha256_of_bytes(content), keys, meta.generated_at, meta.version)
 
 
 def _refuse_contradictions(records: Sequence[Record], path: Path) -> None:

@@ -114,6 +114,12 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
     raise DataError(f"no published version {name!r}; `trademl versions` lists those there are")
 
 
+def newest_version(data_dir: Path, clock: datetime) -> Version | None:
+    """The newest version that knows of nothing after the clock; none where there is no such."""
+    known = (one for one in reversed(list_versions(data_dir)) if parse_clock(one.as_of) <= clock)
+    return next(known, None)
+
+
 def attach_statement(data_dir: Path, version: Version) -> str:
     """The SQL that attaches a published version, read-only, under the name ``lake``."""
     data_path = lakehouse_dir(data_dir) / "data"

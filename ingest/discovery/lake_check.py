@@ -16,9 +16,12 @@ _HELD = """
         asset_class,
         symbol,
         case
-            when symbol in (
-                select symbol from quality.quarantine_bars
-                where reason = 'TOXIC_RETURN' and verdict = 'rejected' and session_date >= $toxic
+            when (asset_class, symbol) in (
+                select (asset_class, symbol) from quality.quarantine_bars
+                where
+                    reason = 'TOXIC_RETURN'
+                    and verdict = 'rejected'
+                    and session_date between $toxic and $today
             ) then $toxic_word
             when max(end_date) < $stale then $stale_word
         end as reason
@@ -29,7 +32,7 @@ _HELD = """
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What the newest version says of candidates.
+    """What one version says of candidates.
 
     Attributes:
         version: Its name.
@@ -45,7 +48,9 @@ class Checked:
 def check_lake(
     data_dir: Path, candidates: Iterable[Candidate], rules: Rules, clock: datetime
 ) -> Checked | None:
-    """Lays candidates beside the newest published version; none where nothing is published yet.
+    """Lays candidates beside the newest version as of the clock; none where there is none yet.
+
+    What was published of a later time would tell who was still traded then.
 
     Args:
         data_dir: The data directory.
@@ -56,19 +61,20 @@ def check_lake(
     Raises:
         DataError: The version cannot be read.
     """
-    versions = lake.list_versions(data_dir)
-    if not versions:
+    version = lake.newest_version(data_dir, clock)
+    if version is None:
         return None
     given = {
         "toxic": (clock - timedelta(days=rules.toxic_days)).date(),
+        "today": clock.date(),
         "toxic_word": TOXIC,
         "stale": (clock - timedelta(hours=rules.stale_hours)).date(),
         "stale_word": STALE,
     }
-    with lake.open_version(data_dir, versions[-1]) as connection:
+    with lake.open_version(data_dir, version) as connection:
         rows = connection.execute(_HELD, given).fetchall()
     reasons = {(asset_class, symbol): reason for asset_class, symbol, reason in rows}
-    found = Checked(versions[-1].name, [], [])
+    found = Checked(version.name, [], [])
     for item in candidates:
         reason = reasons.get((item.asset_class, item.ticker), NOT_IN_LAKE)
         if reason is None:

@@ -38,7 +38,7 @@ def listed_symbols(
         found = msgspec.json.decode(path.read_bytes(), type=list[_Record] | _Document)
     except OSError as error:
         raise ConfigError(f"candidates {path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no list of candidates: {error}; discover again") from error
     records = found.data if isinstance(found, _Document) else found
     wanted = (record for record in records if record.asset_type in asset_types)

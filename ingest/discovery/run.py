@@ -40,7 +40,8 @@ class DiscoveryReport:
 
     Attributes:
         candidates: The file of all candidates.
-        validated: The file of those that go on to selection; none while nothing is published.
+        validated: The file of those that go on to selection; none without a version
+            as of the clock.
         funnel: How many were left after each stage, in order.
         failed: Scanners that failed, with their reasons.
         rejections: Rows that were no candidates, or are none for the pool.
@@ -69,7 +70,7 @@ def run_discovery(
     """Asks every scanner by itself and writes ``export/<RUN_ID>/``.
 
     candidates.json is there before anything is looked up: it tells ingestion what to fetch. The
-    validated list holds what the newest published version has; without a version there is none.
+    validated list holds what the newest version as of the clock has; without one there is none.
 
     Args:
         run_id: Names the folder.

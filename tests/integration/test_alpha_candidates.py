@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from optimize import steps_selection
 from tests.alpha_lake import CLOCK, LAST_SESSION
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
+from trademl import lake
 from trademl.cli.alpha import alpha_command
 from trademl.errors import ConfigError, GateFailed, LookaheadError
 from trademl.files import sha256_of_file
@@ -98,6 +99,22 @@ def test_a_list_of_later_than_the_run_is_hindsight(data_dir: Path, tmp_path: Pat
             continue
         with pytest.raises(LookaheadError, match="candidates were found at 2020-12-31T14:00:00Z"):
             run(data_dir, f"R{hours}", candidates=listed)
+
+
+def test_a_list_checked_against_a_later_version_is_hindsight(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """It holds who was still traded and sound when the later version was built."""
+    listed = write_list(tmp_path / "mine.json", NAMES)
+    content = json.loads(listed.read_text())
+    version = lake.find_version(data_dir).name
+    content["meta"]["version"] = f"v{int(version[1:]) + 1:06d}"
+    listed.write_text(json.dumps(content))
+    with pytest.raises(LookaheadError, match=f"checked against version v.*the run is on {version}"):
+        run(data_dir, "R1", candidates=listed)
+    content["meta"]["version"] = version
+    listed.write_text(json.dumps(content))
+    assert run(data_dir, "R1", candidates=listed).weights
 
 
 def test_one_missing_or_stale_candidate_stops_the_run_before_anything_is_computed(

@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from optimize.alpha import is_finished
-from optimize.candidates import EXECUTION
+from optimize.candidates import EXECUTION, read_pool
 from optimize.profiles import Profile, load_profile
 from tests.alpha_lake import CLOCK, LAST_SESSION, AlphaLake
 from tests.integration.alpha_support import load, publish, run, small_lake
+from trademl import lake
 from trademl.errors import GateFailed
 from trademl.ledger import read, verify
 
@@ -251,6 +252,20 @@ def test_a_missing_ranked_feature_is_named(tmp_path: Path) -> None:
     publish(tmp_path, built)
     with pytest.raises(GateFailed, match=r"FOUNDATION_FEATURES_ABSENT.*feat_efficiency"):
         run(tmp_path, "R1")
+
+
+def test_a_coin_of_a_share_s_name_lends_it_no_steps(tmp_path: Path) -> None:
+    """A second row of the catalog would make two candidates of one."""
+    built = small_lake()
+    catalog = built.tables[CATALOG]
+    twin = catalog.slice(built.rows(CATALOG, symbol="EQ04")[0], 1).set_column(
+        catalog.column_names.index("asset_class"), "asset_class", pa.array(["crypto"])
+    )
+    built.tables[CATALOG] = pa.concat_tables([catalog, twin])
+    version = built.publish(tmp_path, CLOCK)
+    with lake.open_version(tmp_path, version) as connection:
+        pool = read_pool(connection, load_profile("us_equities_long"), LAST_SESSION)
+    assert len(pool.candidates) == len({item.atom_id for item in pool.candidates}) == 24
 
 
 @pytest.mark.parametrize("name", EXECUTION)

@@ -77,8 +77,17 @@ def scanner(tmp_path):
     return make
 
 
-def publish(data, held=((*SYMBOLS, "equity"), (*COINS_HELD, "crypto")), ends=None, toxic=()):
-    """A lake that holds all symbols of a group up to the clock's day, but for what ``ends`` says."""
+def publish(
+    data,
+    held=((*SYMBOLS, "equity"), (*COINS_HELD, "crypto")),
+    ends=None,
+    toxic=(),
+    as_of=MORNING_AFTER,
+):
+    """A lake that holds all symbols of a group up to the clock's day, but for what ``ends`` says.
+
+    Toxic are symbols on days; a class may be said, else it is a share.
+    """
     ends = ends or {}
     catalog = [
         {"asset_class": kind, "symbol": name, "end_date": ends.get(name, MORNING_AFTER.date())}
@@ -86,19 +95,25 @@ def publish(data, held=((*SYMBOLS, "equity"), (*COINS_HELD, "crypto")), ends=Non
         for name in names
     ]
     rejected = [
-        {"symbol": name, "session_date": day, "reason": "TOXIC_RETURN", "verdict": "rejected"}
-        for name, day in (*toxic, ("NOBODY", MORNING_AFTER.date()))
+        {
+            "asset_class": kind[0] if kind else "equity",
+            "symbol": name,
+            "session_date": day,
+            "reason": "TOXIC_RETURN",
+            "verdict": "rejected",
+        }
+        for name, day, *kind in (*toxic, ("NOBODY", MORNING_AFTER.date()))
     ]
     tables = {
         "quality.lakehouse_catalog": pa.Table.from_pylist(catalog),
         "quality.quarantine_bars": pa.Table.from_pylist(rejected),
     }
-    return publish_tables(data, tables, iso(MORNING_AFTER)).name
+    return publish_tables(data, tables, iso(as_of)).name
 
 
 def discover(server, data, *scanners, run_id="r", clock=MORNING_AFTER, lake_holds=True, **options):
     if lake_holds and not (data / "lakehouse").exists():
-        publish(data)
+        publish(data, as_of=clock)
     chosen = {"settings": SETTINGS, "base_url": server.url, **options}
     return run_discovery(run_id, scanners, data_dir=data, clock=clock, **chosen)
 
@@ -414,7 +429,11 @@ def test_only_what_the_lake_holds_fresh_and_sound_is_validated(market, data, sca
         data,
         held=((aaa, bbb, "equity"), (brk, "crypto")),
         ends={bbb: day - timedelta(days=7)},
-        toxic=[(aaa, day - timedelta(days=31))],
+        toxic=[
+            (aaa, day - timedelta(days=31)),
+            (bbb, day + timedelta(days=1)),
+            (bbb, day, "crypto"),
+        ],
     )
     with ReplayServer(market, MORNING_AFTER) as server:
         report = discover(server, data, scanner("s", STOCKS))
@@ -450,6 +469,20 @@ def test_an_alternative_that_the_lake_holds_stands_in(market, data, scanner):
         filters(server, data)
         report = discover(server, data, scanner("s", COINS))
     assert [item["symbol"] for item in read(report.validated)[1]] == ["BINANCE:BTCUSDT"]
+
+
+def test_a_version_of_after_the_clock_says_nothing(market, data, scanner):
+    aaa, bbb, _brk = SYMBOLS
+    later = MORNING_AFTER + timedelta(seconds=1)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        publish(data, as_of=later)
+        assert discover(server, data, scanner("s", STOCKS)).validated is None
+    data = data.parent / "other"
+    known = publish(data, held=((aaa, "equity"),))
+    publish(data, held=((bbb, "equity"),), as_of=later)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        meta, chosen = read(discover(server, data, scanner("s", STOCKS)).validated)
+    assert (meta["version"], [item["physical_symbol"] for item in chosen]) == (known, [aaa])
 
 
 def test_without_a_version_there_is_a_list_for_ingestion_only(market, data, scanner):

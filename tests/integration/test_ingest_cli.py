@@ -101,12 +101,14 @@ def test_candidates_name_what_is_landed(tmp_path, replay):
 def test_candidates_that_name_nothing_are_refused(tmp_path):
     coins = candidates(tmp_path / "coins.json", ("BINANCE:BTCUSDT", "spot"))
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "latin.json").write_bytes(b'[{"symbol": "NYSE:\xc9"}]')
     bars = ["--vendor", "alpaca", "--dataset", "equities_bars_1d"]
     for arguments, error, says in [
         (coins, ConfigError, "no candidate is equity or etf, as equities_bars_1d is"),
         ([*coins, "--symbols", "A"], ConfigError, "--symbols or --candidates, not both"),
         (["--candidates", str(tmp_path / "none.json")], ConfigError, "No such file"),
         (["--candidates", str(tmp_path / "broken.json")], DataError, "no list of candidates"),
+        (["--candidates", str(tmp_path / "latin.json")], DataError, "no list of candidates"),
     ]:
         with pytest.raises(error, match=says):
             run(tmp_path, *bars, *arguments)

@@ -15,7 +15,7 @@ from ingest.health import check_health
 from ingest.landing import Fetch, land
 from ingest.node_slots import alone
 from ingest.payloads import DRIFT, Page, table_of
-from ingest.repair import DEPTH_DAYS, backfill, repair
+from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
 from tests.integration.node_support import Steps, cover, make_node, tasks
@@ -180,11 +180,11 @@ def candidates(data, *symbols):
     write_candidates(data, *symbols)
 
 
-def write_candidates(data, *symbols):
+def write_candidates(data, *symbols, name="candidates_validated.json"):
     folder = data / "export" / "r1"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     rows = [{"symbol": f"NYSE:{name}", "asset_type": "equity"} for name in symbols]
-    (folder / "candidates_validated.json").write_text(json.dumps({"meta": {}, "data": rows}))
+    (folder / name).write_text(json.dumps({"meta": {}, "data": rows}))
 
 
 def test_a_repair_fills_the_gaps_of_the_candidates_and_of_nobody_else(node, data, server):
@@ -235,6 +235,13 @@ def test_a_repair_fills_no_more_than_it_may(node, data):
     publish(data, red("AAA", 2, 6, 12) | red("BBB", 3))
     done = repair(node, "r1", most_fills=2)
     assert (sum(one.gaps for one in done.tables), done.tally.of("done")) == (2, 2)
+
+
+def test_a_repair_is_also_of_what_discovery_refused_for_its_gaps(node, data):
+    write_candidates(data, "AAA")
+    assert list(candidates_of(node, "r1")) == ["AAA"]
+    write_candidates(data, "AAA", "STALE", name="candidates.json")
+    assert list(candidates_of(node, "r1")) == ["AAA", "STALE"]
 
 
 def test_a_repair_needs_candidates_and_a_data_directory_of_its_own(node, data):

@@ -41,8 +41,9 @@ def discover_command(
     """Ask scanners for candidates and write export/RUN_ID under the data directory.
 
     candidates.json holds all that were found, candidates_validated.json those that go on to
-    selection: what the newest version holds, one per identity, logic and direction, with tick size,
-    lot size and precision. On the first day land the candidates, build, and discover again.
+    selection: what the newest version as of the clock holds, one per identity, logic and
+    direction, with tick size, lot size and precision. On the first day land the candidates, build,
+    and discover again.
     """
     settings = Settings()
     folder, moment = data_dir or settings.data, _clock(clock or settings.clock, base_url)
@@ -67,8 +68,8 @@ def discover_command(
     click.echo(f"candidates: {report.validated or report.candidates}")
     if report.validated is None:
         click.echo(
-            "nothing is published that they could be checked against: land them with "
-            "`trademl ingest run --candidates`, build, and discover again",
+            f"nothing is published as of {iso(moment)} that they could be checked against: land "
+            "them with `trademl ingest run --candidates`, build, and discover again",
             err=True,
         )
 

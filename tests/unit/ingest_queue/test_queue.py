@@ -1,4 +1,5 @@
 from datetime import date, timedelta
+from unittest.mock import Mock
 
 import pytest
 
@@ -153,6 +154,19 @@ def test_a_renewed_lease_holds_for_its_full_time_again(node):
     node.queue.complete(lease)
     with pytest.raises(LeaseLost):
         node.queue.complete(lease)
+
+
+def test_a_task_is_done_with_what_follows_from_it_or_not_at_all(node, monkeypatch):
+    """A worker that is killed between the two would lose the gap that a probe found."""
+    node.queue.add([work(kind="QC_PROBE")])
+    lease = node.lease()
+    with monkeypatch.context() as killed:
+        killed.setattr("ingest.queue.add_all", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            node.queue.complete(lease, [work(kind="GAP")])
+    assert node.status() == ["LEASED"]
+    node.queue.complete(lease, [work(kind="GAP")])
+    assert node.status() == ["DONE", "PENDING"]
 
 
 def test_a_lease_that_ended_but_nobody_took_may_still_report(node):

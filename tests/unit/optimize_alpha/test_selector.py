@@ -47,7 +47,7 @@ def test_a_list_may_be_bare_or_under_data_and_names_each_symbol_once(tmp_path, w
 def test_what_discovery_writes_is_such_a_list(tmp_path):
     """The two packages share nothing but the file."""
     found = [candidate("NYSE:BRK.B", LONG_SCAN), candidate("AMEX:SPY", LONG_SCAN, type="fund")]
-    meta = {"run_id": "R1", "generated_at": "2020-12-30T13:00:00Z", "funnel": {"matched": 2}}
+    meta = {"run_id": "R1", "generated_at": "2020-12-30T13:00:00Z", "version": "v000007"}
     for path in (
         write_candidates(tmp_path, found, meta),
         write_validated(tmp_path, found, meta, frozenset({"equity:SPY"})),
@@ -55,6 +55,7 @@ def test_what_discovery_writes_is_such_a_list(tmp_path):
         listed = read_candidates(path, LONG)
         assert listed.keys == ("AMEX:SPY", "NYSE:BRK.B")
         assert listed.generated_at == datetime(2020, 12, 30, 13, tzinfo=UTC)
+        assert listed.version == "v000007"
     short = write_candidates(tmp_path, [candidate("NYSE:BRK.B", SHORT_SCAN)], meta)
     with pytest.raises(GateFailed, match="CANDIDATES_DIRECTION"):
         read_candidates(short, LONG)
@@ -79,6 +80,13 @@ def test_what_is_no_list_is_one_line(tmp_path, content, says):
     with pytest.raises(DataError, match=says) as caught:
         read_candidates(write(tmp_path / "c.json", content), LONG)
     assert "\n" not in str(caught.value)
+
+
+def test_a_list_that_is_no_text_is_one_error(tmp_path):
+    path = tmp_path / "c.json"
+    path.write_bytes(b'[{"symbol": "NYSE:\xc9", "direction": "LONG"}]')
+    with pytest.raises(DataError, match="is no list of candidates"):
+        read_candidates(path, LONG)
 
 
 def test_a_list_that_is_not_there_is_wrong_usage(tmp_path):

@@ -1,12 +1,13 @@
--- One row per security: what the lake holds of it, how good it is (S1 3.1), and how it can be ordered. Tick and lot of a stock are the
--- rule of its last session and price, of a pair what its venue last said by the build's as_of; null where nobody says it.
+-- One row per asset class and security: what the lake holds of it, how good it is (S1 3.1), and how it can be ordered. Tick and lot
+-- of a stock are the rule of its last session and price, of a pair what its venue last said by the build's as_of; null where nobody does.
 with status as (
     select
+        case table_name when 'curated/crypto_ohlcv' then 'crypto' else 'equity' end as asset_class,
         symbol as security_id,
         count(*) filter (where status = 'GREEN') / count(*) as data_quality_score
     from {{ ref('partition_status') }}
     where table_name in ('curated/equities_ohlcv_adj', 'curated/crypto_ohlcv')
-    group by symbol
+    group by table_name, symbol
 ),
 
 bars as (
@@ -32,20 +33,21 @@ bars as (
 
 securities as (
     select
+        asset_class,
         security_id,
         arg_max(symbol, session_date) as symbol,
-        any_value(asset_class) as asset_class,
         min(session_date) as start_date,
         max(session_date) as end_date,
         count(*) as bars,
         max(known_at) as fresh_at,
         arg_max(close, session_date) as last_close
     from bars
-    group by security_id
+    group by asset_class, security_id
 ),
 
 steps as (
     select
+        securities.asset_class,
         securities.security_id,
         rules.tick_size_usd as tick_size,
         rules.lot_size_shares as lot_size
@@ -56,9 +58,10 @@ steps as (
             and securities.end_date >= rules.valid_from
             and securities.last_close >= rules.min_price_usd
             and securities.last_close < rules.max_price_usd
-    qualify row_number() over (partition by securities.security_id order by rules.valid_from desc) = 1
+    qualify row_number() over (partition by securities.asset_class, securities.security_id order by rules.valid_from desc) = 1
     union all
     select
+        securities.asset_class,
         securities.security_id,
         nullif(metadata.tick_size, 0) as tick_size,
         nullif(metadata.lot_size, 0) as lot_size
@@ -85,8 +88,8 @@ final as (
             as bigint
         ) as price_precision
     from securities
-    left join status on securities.security_id = status.security_id
-    left join steps on securities.security_id = steps.security_id
+    left join status on securities.asset_class = status.asset_class and securities.security_id = status.security_id
+    left join steps on securities.asset_class = steps.asset_class and securities.security_id = steps.security_id
 )
 
 select * from final
