@@ -23,9 +23,10 @@ _SETTLED_SECONDS = 60
 grain of the disk's clock."""
 _File = tuple[str, int]
 """A file's name and inode: one that is put in the place of another is another file."""
-_FOLDERS: dict[str, tuple[int, dict[_File, "Envelope"]]] = {}
-"""What was found in the folders of this process's data directories, and when each was changed: some
-1 kB a file. A footer takes 0.4 ms to read, a folder 15 us to list, and every task asks for all."""
+_FOLDERS: dict[str, tuple[int | None, dict[_File, "Envelope"]]] = {}
+"""What was found in the folders of this process's data directories, and when each was changed, none
+where that was a moment ago: some 1 kB a file. A footer takes 0.4 ms to read, a folder 15 us to
+list, and every task asks for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def _landed_on(day: os.DirEntry[str], endpoint: Endpoint) -> Iterable[Envelope]:
     """
     # Both before it is listed: what comes meanwhile makes another time, or the folder unsettled.
     now, changed_at = time.time_ns(), day.stat().st_mtime_ns
-    before, known = _FOLDERS.get(day.path, (0, {}))
+    before, known = _FOLDERS.get(day.path, (None, {}))
     if before == changed_at:
         return known.values()
     files = sorted(
@@ -138,7 +139,7 @@ def _landed_on(day: os.DirEntry[str], endpoint: Endpoint) -> Iterable[Envelope]:
         file: known.get(file) or _envelope(Path(day.path, file[0]), endpoint) for file in files
     }
     is_settled = now - changed_at > _SETTLED_SECONDS * 1_000_000_000
-    _FOLDERS[day.path] = (changed_at if is_settled else 0, found)
+    _FOLDERS[day.path] = (changed_at if is_settled else None, found)
     return found.values()
 
 
