@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import structlog
+
 from ingest import bookmarks
 from ingest.active import ACTIVE, Active
 from ingest.bookmarks import Envelope
@@ -14,6 +16,7 @@ from ingest.node_context import Node
 from ingest.silence import silent
 from ingest.tasks import Work
 from ingest.work import has_keys
+from trademl.errors import DataError
 
 LISTINGS = {
     "assets": "alpaca/assets",
@@ -23,6 +26,9 @@ LISTINGS = {
 """The datasets that name the symbols of others, and where they land."""
 REACH_DAYS = 30
 """How far back forward ingest looks and goes on after a pause; what is older is the audit's."""
+
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,19 +104,24 @@ def _place(found: Envelope) -> str:
 def forward(node: Node, listing: str | None = None) -> int:
     """Queues FORWARD tasks for what is behind; how many tasks are waiting that were not before.
 
+    A dataset whose landed files cannot be read is told and left out: all others go on.
+
     Args:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    asked = (
-        active
-        for active in reachable(node)
-        if listing in (None, active.needs) and _is_listed(node, active)
-    )
-    found = [freshness(node, active) for active in asked]
-    works = [work for one in found for work in _works(node, one)]
+    asked = (active for active in reachable(node) if listing in (None, active.needs))
+    works = [work for active in asked for work in _behind(node, active)]
     with node.queue() as queue:
         return queue.add(works)
+
+
+def _behind(node: Node, active: Active) -> list[Work]:
+    try:
+        return _works(node, freshness(node, active)) if _is_listed(node, active) else []
+    except DataError as error:
+        log.error("forward", dataset=active.dataset, error=str(error))
+        return []
 
 
 def reachable(node: Node) -> tuple[Active, ...]:
