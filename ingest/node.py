@@ -227,7 +227,10 @@ def has_bars(node: Node) -> bool:
     if lake.list_versions(node.data_dir):
         return True
     folders = [
-        node.data_dir / "raw" / one.endpoint for one in audit.TABLES.values() if one.asset_class
+        node.data_dir / "raw" / place
+        for one in audit.TABLES.values()
+        if one.asset_class
+        for place in one.endpoints
     ]
     return any(True for folder in folders for _ in folder.rglob("*.parquet"))
 
