@@ -1,6 +1,6 @@
 """Forward ingest: which datasets lack their last expected session, and FORWARD tasks for these."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -40,7 +40,8 @@ class Freshness:
         expected: The last session whose data are published.
         newest: The newest session that is landed of every name, none where some name has nothing.
         behind: The names that have to be asked; an empty one stands for the dataset as a whole.
-        silent: Of bars, the symbols that were asked for the expected session and have none of it.
+        silent: Of bars, the symbols that were asked for the expected session and have none of it,
+            among those that forward ingest asks.
     """
 
     active: Active
@@ -78,7 +79,10 @@ def freshness(node: Node, active: Active) -> Freshness:
 def _of_bars(
     node: Node, active: Active, landed: list[Envelope], names: tuple[str, ...]
 ) -> Freshness:
-    """Behind is also who has no bar of the session though others do, until it was asked thrice."""
+    """Behind is also who has no bar of the session though others do, until it was asked thrice.
+
+    Who was not asked for it yet is behind too, however new the bars of others.
+    """
     now = node.now()
     expected, newest = active.last_expected(now), _newest_bar(landed, active.zone)
     if not names or newest is None or newest < expected:
@@ -89,11 +93,25 @@ def _of_bars(
         expected,
         lambda moment: _session(moment, active.zone),
     )
-    wanted = node.universe() if active.dataset.startswith("equities") else None
-    is_unasked = bool(set(wanted or ()) - missing.keys() - having)
-    is_due = any(one.is_due(now) for one in missing.values())
+    wanted = _wanted(node, active)
+    asked = missing.keys() | having if wanted is None else frozenset(wanted)
+    # Who was asked by hand only is not asked again here, and would never come off the list.
+    lacking = {symbol: one for symbol, one in missing.items() if symbol in asked}
+    is_unasked = not asked <= lacking.keys() | having
+    is_due = any(one.is_due(now) for one in lacking.values())
     behind = ("",) if is_unasked or is_due else ()
-    return Freshness(active, expected, newest, behind, tuple(sorted(missing)))
+    return Freshness(active, expected, newest, behind, tuple(sorted(lacking)))
+
+
+def _wanted(node: Node, active: Active) -> Collection[str] | None:
+    """Whom a task of bars asks: the stage, else the newest landed listing; none without either.
+
+    Coins belong to no stage.
+    """
+    stage = node.universe() if active.dataset.startswith("equities") else None
+    if stage or active.listed is None or not _is_listed(node, active):
+        return stage
+    return active.listed(node.data_dir)
 
 
 def _place(found: Envelope) -> str:
