@@ -7,9 +7,12 @@ asks for those), TradingView's ratings (only a check, asked by hand), paid plans
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingest.datasets import alphavantage
+from ingest.datasets.alpaca import listed_equities
+from ingest.datasets.binance import listed_crypto
 from ingest.datasets.common import newest_rows
 from ingest.node_context import Node
 from ingest.spelling import theirs
@@ -41,6 +44,8 @@ class Active:
         names: What it is asked for: one task a name, or one for all of them where it is bars; none
             where it is asked as a whole. Without names nothing is asked.
         overlap: Days of bars asked again before the last session.
+        listed: The symbols that bars are asked of where there is no stage, of the newest landed
+            listing; none where nothing is asked then.
     """
 
     dataset: str
@@ -51,6 +56,7 @@ class Active:
     is_bars: bool = False
     names: Callable[[Node], Sequence[str]] | None = None
     overlap: int = OVERLAP_DAYS
+    listed: Callable[[Path], list[str]] | None = None
 
 
 def _last_session(clock: datetime) -> date:
@@ -107,6 +113,7 @@ ACTIVE = (
         _last_session,
         needs="alpaca/assets",
         is_bars=True,
+        listed=listed_equities,
     ),
     Active(
         "crypto_bars_1d",
@@ -115,6 +122,7 @@ ACTIVE = (
         zone=_UTC,
         needs="binance/exchange_info",
         is_bars=True,
+        listed=listed_crypto,
     ),
     Active(
         "options_chain",

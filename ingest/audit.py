@@ -10,7 +10,7 @@ from ingest.node_context import Node
 from ingest.stage_coverage import without_minutes
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
-from ingest.unlanded import SETTLE_DAYS, settled
+from ingest.unlanded import HISTORY, SETTLE_DAYS, settled
 from ingest.vendors import exchange_calendars
 from trademl import lake
 from trademl.clock import parse_clock
@@ -28,25 +28,27 @@ class Audited:
 
     Attributes:
         dataset: The dataset of the queue.
-        endpoint: Where the vendor of the lake lands it.
+        endpoints: Where the vendors of its rows land it; one of them is enough.
         asset_class: Of its symbols, empty where its partitions have none.
     """
 
     dataset: str
-    endpoint: str
+    endpoints: tuple[str, ...]
     asset_class: str = ""
 
 
 TABLES: Mapping[str, Audited] = {
-    "curated/equities_ohlcv_adj": Audited("equities_bars_1d", "alpaca/bars_1d", "equity"),
-    "curated/crypto_ohlcv": Audited("crypto_bars_1d", "binance/klines_1d", "crypto"),
-    "reference/corp_actions": Audited("corp_actions_splits", "alpaca/corporate_actions"),
-    "reference/delistings": Audited("assets", "alpaca/assets"),
+    "curated/equities_ohlcv_adj": Audited(
+        "equities_bars_1d", HISTORY["equities_bars_1d"], "equity"
+    ),
+    "curated/crypto_ohlcv": Audited("crypto_bars_1d", HISTORY["crypto_bars_1d"], "crypto"),
+    "reference/corp_actions": Audited("corp_actions_splits", ("alpaca/corporate_actions",)),
+    "reference/delistings": Audited("assets", ("alpaca/assets",)),
 }
 """The audited tables, as partition_status names them."""
 
 
-_MINUTES = Audited("equities_bars_1m", "alpaca/bars_1m", "equity")
+_MINUTES = Audited("equities_bars_1m", HISTORY["equities_bars_1m"], "equity")
 """Minute bars have no table in the lake: landed files are looked at."""
 
 
@@ -280,8 +282,12 @@ def _asked_lately(node: Node, audited: Audited) -> Callable[[Partition], bool]:
     spend calls. What nobody asked for, or whose file is gone, is asked at once.
     """
     oldest = node.now() - timedelta(days=ASK_AGAIN_DAYS)
-    landed = bookmarks.landed(node.data_dir, ENDPOINTS[audited.endpoint])
-    files = [found for found in landed if found.ingested_at >= oldest]
+    files = [
+        found
+        for place in audited.endpoints
+        for found in bookmarks.landed(node.data_dir, ENDPOINTS[place])
+        if found.ingested_at >= oldest
+    ]
 
     def is_asked(one: Partition) -> bool:
         settled = one.day + timedelta(days=SETTLE_DAYS)

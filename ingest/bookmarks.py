@@ -2,13 +2,15 @@
 
 import os
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -23,9 +25,10 @@ _SETTLED_SECONDS = 60
 grain of the disk's clock."""
 _File = tuple[str, int]
 """A file's name and inode: one that is put in the place of another is another file."""
-_FOLDERS: dict[str, tuple[int, dict[_File, "Envelope"]]] = {}
-"""What was found in the folders of this process's data directories, and when each was changed: some
-1 kB a file. A footer takes 0.4 ms to read, a folder 15 us to list, and every task asks for all."""
+_FOLDERS: dict[str, tuple[int | None, dict[_File, "Envelope"]]] = {}
+"""What was found in the folders of this process's data directories, and when each was changed, none
+where that was a moment ago: some 1 kB a file. A footer takes 0.4 ms to read, a folder 15 us to
+list, and every task asks for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,24 @@ def landed(data_dir: Path, endpoint: Endpoint, since: date | None = None) -> lis
         return []
     days.sort(key=lambda day: day.name)
     return [found for day in days for found in _landed_on(day, endpoint)]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What lies here is read: the footer of a file may be sound where its rows are not.
+
+    Args:
+        path: The landed file, or the folder where one of several is read.
+
+    Raises:
+        DataError: It cannot be read, or is gone since it was listed.
+    """
+    try:
+        yield
+    except (OSError, ValueError, OverflowError, pa.ArrowException, duckdb.Error) as error:
+        said = " ".join(str(error).split())
+        what = "a landed file in" if path.is_dir() else "landed file"
+        raise DataError(f"{what} {path} cannot be read: {said}; restore it") from error
 
 
 def coverage(envelopes: Iterable[Envelope], symbols: Collection[str]) -> dict[str, list[Span]]:
@@ -127,18 +148,19 @@ def _landed_on(day: os.DirEntry[str], endpoint: Endpoint) -> Iterable[Envelope]:
     come and go.
     """
     # Both before it is listed: what comes meanwhile makes another time, or the folder unsettled.
-    now, changed_at = time.time_ns(), day.stat().st_mtime_ns
-    before, known = _FOLDERS.get(day.path, (0, {}))
+    with reading(Path(day.path)):
+        now, changed_at = time.time_ns(), day.stat().st_mtime_ns
+    before, known = _FOLDERS.get(day.path, (None, {}))
     if before == changed_at:
         return known.values()
-    files = sorted(
-        (file.name, file.inode()) for file in os.scandir(day.path) if file.name.endswith(".parquet")
-    )
+    with reading(Path(day.path)):
+        listed = list(os.scandir(day.path))
+    files = sorted((file.name, file.inode()) for file in listed if file.name.endswith(".parquet"))
     found = {
         file: known.get(file) or _envelope(Path(day.path, file[0]), endpoint) for file in files
     }
     is_settled = now - changed_at > _SETTLED_SECONDS * 1_000_000_000
-    _FOLDERS[day.path] = (changed_at if is_settled else 0, found)
+    _FOLDERS[day.path] = (changed_at if is_settled else None, found)
     return found.values()
 
 
@@ -149,10 +171,8 @@ def _symbols(text: str) -> frozenset[str]:
 
 
 def _envelope(path: Path, endpoint: Endpoint) -> Envelope:
-    try:
+    with reading(path):
         footer = pq.read_metadata(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(f"landed file {path} cannot be read: {error}; restore it") from error
     facts = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
     try:
         return Envelope(

@@ -1,9 +1,11 @@
 """Forward ingest: which datasets lack their last expected session, and FORWARD tasks for these."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from ingest import bookmarks
 from ingest.active import ACTIVE, Active
@@ -14,6 +16,7 @@ from ingest.node_context import Node
 from ingest.silence import silent
 from ingest.tasks import Work
 from ingest.work import has_keys
+from trademl.errors import DataError
 
 LISTINGS = {
     "assets": "alpaca/assets",
@@ -25,6 +28,9 @@ REACH_DAYS = 30
 """How far back forward ingest looks and goes on after a pause; what is older is the audit's."""
 
 
+log = structlog.get_logger()
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """How far a dataset is.
@@ -34,7 +40,8 @@ class Freshness:
         expected: The last session whose data are published.
         newest: The newest session that is landed of every name, none where some name has nothing.
         behind: The names that have to be asked; an empty one stands for the dataset as a whole.
-        silent: Of bars, the symbols that were asked for the expected session and have none of it.
+        silent: Of bars, the symbols that were asked for the expected session and have none of it,
+            among those that forward ingest asks.
     """
 
     active: Active
@@ -72,7 +79,10 @@ def freshness(node: Node, active: Active) -> Freshness:
 def _of_bars(
     node: Node, active: Active, landed: list[Envelope], names: tuple[str, ...]
 ) -> Freshness:
-    """Behind is also who has no bar of the session though others do, until it was asked thrice."""
+    """Behind is also who has no bar of the session though others do, until it was asked thrice.
+
+    Who was not asked for it yet is behind too, however new the bars of others.
+    """
     now = node.now()
     expected, newest = active.last_expected(now), _newest_bar(landed, active.zone)
     if not names or newest is None or newest < expected:
@@ -83,11 +93,25 @@ def _of_bars(
         expected,
         lambda moment: _session(moment, active.zone),
     )
-    wanted = node.universe() if active.dataset.startswith("equities") else None
-    is_unasked = bool(set(wanted or ()) - missing.keys() - having)
-    is_due = any(one.is_due(now) for one in missing.values())
+    wanted = _wanted(node, active)
+    asked = missing.keys() | having if wanted is None else frozenset(wanted)
+    # Who was asked by hand only is not asked again here, and would never come off the list.
+    lacking = {symbol: one for symbol, one in missing.items() if symbol in asked}
+    is_unasked = not asked <= lacking.keys() | having
+    is_due = any(one.is_due(now) for one in lacking.values())
     behind = ("",) if is_unasked or is_due else ()
-    return Freshness(active, expected, newest, behind, tuple(sorted(missing)))
+    return Freshness(active, expected, newest, behind, tuple(sorted(lacking)))
+
+
+def _wanted(node: Node, active: Active) -> Collection[str] | None:
+    """Whom a task of bars asks: the stage, else the newest landed listing; none without either.
+
+    Coins belong to no stage.
+    """
+    stage = node.universe() if active.dataset.startswith("equities") else None
+    if stage or active.listed is None or not _is_listed(node, active):
+        return stage
+    return active.listed(node.data_dir)
 
 
 def _place(found: Envelope) -> str:
@@ -98,19 +122,24 @@ def _place(found: Envelope) -> str:
 def forward(node: Node, listing: str | None = None) -> int:
     """Queues FORWARD tasks for what is behind; how many tasks are waiting that were not before.
 
+    A dataset whose landed files cannot be read is told and left out: all others go on.
+
     Args:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    asked = (
-        active
-        for active in reachable(node)
-        if listing in (None, active.needs) and _is_listed(node, active)
-    )
-    found = [freshness(node, active) for active in asked]
-    works = [work for one in found for work in _works(node, one)]
+    asked = (active for active in reachable(node) if listing in (None, active.needs))
+    works = [work for active in asked for work in _behind(node, active)]
     with node.queue() as queue:
         return queue.add(works)
+
+
+def _behind(node: Node, active: Active) -> list[Work]:
+    try:
+        return _works(node, freshness(node, active)) if _is_listed(node, active) else []
+    except DataError as error:
+        log.error("forward", dataset=active.dataset, error=str(error))
+        return []
 
 
 def reachable(node: Node) -> tuple[Active, ...]:

@@ -57,7 +57,8 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
     """Audits what is published and queues GAP tasks.
 
     When it is thorough it also forgets what failed long ago, queues what the stage requires and no
-    landed file answers for, and looks whether the next stage is due.
+    landed file answers for, and looks whether the next stage is due. Where a landed file cannot be
+    read these are recorded as failed, and the audit goes on.
 
     Args:
         node: The node.
@@ -69,14 +70,14 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
     with node.queue() as queue:
         pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
     if heavy and node.settings.backfill_enabled:
-        _recorded(node, UNLANDED, lambda: fill_stage(node))
+        _guarded(UNLANDED, lambda: _recorded(node, UNLANDED, lambda: fill_stage(node)))
     if not lake.list_versions(node.data_dir):
         log.info("plan", skipped="no version is published yet")
         return ()
     start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
     found = audit.audit(node, audit.Scope(start, end))
     if heavy and node.settings.backfill_enabled:
-        _recorded(node, GATE, lambda: gate(node))
+        _guarded(GATE, lambda: _recorded(node, GATE, lambda: gate(node)))
     log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
     return found
 
@@ -226,7 +227,10 @@ def has_bars(node: Node) -> bool:
     if lake.list_versions(node.data_dir):
         return True
     folders = [
-        node.data_dir / "raw" / one.endpoint for one in audit.TABLES.values() if one.asset_class
+        node.data_dir / "raw" / place
+        for one in audit.TABLES.values()
+        if one.asset_class
+        for place in one.endpoints
     ]
     return any(True for folder in folders for _ in folder.rglob("*.parquet"))
 

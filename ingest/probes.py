@@ -222,7 +222,8 @@ def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | N
     ]
     if not files:
         return None
-    with duckdb.connect() as connection:
+    folder = node.data_dir / "raw" / columns.endpoint
+    with bookmarks.reading(folder), duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         row = connection.execute(
             f'select "{columns.prices[0]}", "{columns.prices[1]}", "{columns.prices[2]}",'

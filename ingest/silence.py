@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ingest.bookmarks import Envelope, moment_in
+from ingest.bookmarks import Envelope, moment_in, reading
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.jobs import FRESH
 from ingest.spelling import ours
@@ -78,9 +78,10 @@ def _newest_of_each(path: Path, place: str) -> Mapping[str, datetime]:
     endpoint = ENDPOINTS[place]
     assert endpoint.event_time is not None
     columns = [endpoint.symbol, endpoint.event_time]
-    with pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path) as file:
         table = file.read(columns=columns)
-    newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
-    names = [ours(endpoint.vendor, name) for name in newest.column(endpoint.symbol).to_pylist()]
-    moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
+        newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
+        symbols = newest.column(endpoint.symbol).to_pylist()
+        moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
+    names = [ours(endpoint.vendor, symbol) for symbol in symbols]
     return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}

@@ -183,7 +183,7 @@ def _landed_minutes(
         "least": LEAST_ROWS,
         "most": MOST_ROWS,
     }
-    with duckdb.connect() as connection:
+    with bookmarks.reading(node.data_dir / "raw" / endpoint.path), duckdb.connect() as connection:
         connection.register("calendar", calendar)
         return connection.execute(query, given).fetchall()
 

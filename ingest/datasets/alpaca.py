@@ -49,7 +49,7 @@ def _alpaca_trading(job: Job) -> VendorClient:
     return _alpaca(job, job.settings.alpaca_trading_url)
 
 
-def _listed_equities(data_dir: Path) -> list[str]:
+def listed_equities(data_dir: Path) -> list[str]:
     """Active and inactive equities of the consolidated tape; OTC names are not on it."""
     rows = newest_rows(data_dir, alpaca.ASSETS, "assets", ["symbol", "exchange"])
     return [row["symbol"] for row in rows if row["exchange"] != "OTC"]
@@ -94,7 +94,7 @@ _EQUITY_BARS = BarSource(
     last_complete=lambda clock: exchange_calendars.last_completed(clock, alpaca.PUBLICATION_LAG),
     step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(NEW_YORK).date(),
-    listed=_listed_equities,
+    listed=listed_equities,
     connect=_alpaca_data,
     pages=_alpaca_bars,
 )

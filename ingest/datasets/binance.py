@@ -21,7 +21,7 @@ def _binance(job: Job) -> VendorClient:
     return job.make_client("binance", host, judge=binance.judge)
 
 
-def _listed_crypto(data_dir: Path) -> list[str]:
+def listed_crypto(data_dir: Path) -> list[str]:
     """Pairs quoted in USDT: the lake counts their quote volume as dollars."""
     rows = newest_rows(data_dir, binance.EXCHANGE_INFO, "crypto_filters", ["symbol", "quote_asset"])
     return [row["symbol"] for row in rows if row["quote_asset"] == "USDT"]
@@ -39,7 +39,7 @@ _CRYPTO_BARS = BarSource(
     last_complete=binance.last_full_day,
     step_back=lambda day: day - timedelta(days=OVERLAP - 1),
     session_of=lambda moment: moment.astimezone(UTC).date(),
-    listed=_listed_crypto,
+    listed=listed_crypto,
     connect=_binance,
     pages=binance.klines,
 )

@@ -64,7 +64,7 @@ def newest_rows(
     """Some columns of the listing that was landed last.
 
     Raises:
-        DataError: None was landed yet.
+        DataError: None was landed yet, or it cannot be read.
     """
     found = bookmarks.landed(data_dir, endpoint)
     if not found:
@@ -72,7 +72,8 @@ def newest_rows(
             f"which symbols? {endpoint.path} is not landed yet: run `trademl ingest run --vendor "
             f"{endpoint.vendor} --dataset {dataset}` first, or name them with --symbols"
         )
-    with pq.ParquetFile(found[-1].path) as file:
+    path = found[-1].path
+    with bookmarks.reading(path), pq.ParquetFile(path) as file:
         rows: list[dict[str, str]] = file.read(columns=columns).to_pylist()
     return rows
 

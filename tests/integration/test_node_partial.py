@@ -11,9 +11,10 @@ from ingest.http import VendorClient
 from ingest.node import work
 from ingest.replay.server import ReplayServer
 from ingest.stages import Stage, write_stage
-from tests.integration.node_support import KEYS, Steps, make_node
+from tests.integration.node_support import KEYS, Steps, cover, make_node
 from tests.integration.replay_support import run
 from tests.unit.ingest.markets import (
+    COINS,
     FIRST,
     LAST,
     MORNING_AFTER,
@@ -118,3 +119,35 @@ def test_a_symbol_that_joined_the_stage_is_asked_for_at_once(kept):
     end = LAST + timedelta(days=1)
     write_stage(node.data_dir, Stage(1, end, {"equities_bars_1d": FIRST}, (*SYMBOLS, "NEW")))
     assert not ages(node)["equities_bars_1d"].is_fresh
+
+
+@pytest.mark.parametrize(
+    ("vendor", "listing", "bars", "place", "names"),
+    [
+        ("alpaca", "assets", "equities_bars_1d", BARS, SYMBOLS),
+        ("binance", "crypto_filters", "crypto_bars_1d", "binance/klines_1d", COINS),
+    ],
+)
+def test_a_bar_landed_by_hand_does_not_stand_for_the_rest_of_the_listing(
+    tmp_path, vendor, listing, bars, place, names
+):
+    with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as server:
+        node = make_node(tmp_path / "data", server, Steps())
+        run(server, node.data_dir, vendor, listing)
+        run(server, node.data_dir, vendor, bars, symbols=names[:1])
+        assert (ages(node)[bars].newest, ages(node)[bars].is_fresh) == (LAST, False)
+        look(node)
+        assert ages(node)[bars].is_fresh
+    query = "select distinct symbol from landed order by 1"
+    assert landed_rows(node.data_dir, place, query) == [(name,) for name in names]
+
+
+def test_a_name_outside_the_stage_that_is_silent_makes_no_work(tmp_path):
+    with ReplayServer(small_market(tmp_path / "market"), MORNING_AFTER) as server:
+        node = make_node(tmp_path / "data", server, Steps())
+        run(server, node.data_dir, "alpaca", "equities_bars_1d", symbols=SYMBOLS[:2])
+    stage = Stage(0, LAST + timedelta(days=1), {"equities_bars_1d": FIRST}, SYMBOLS[:2])
+    write_stage(node.data_dir, stage)
+    cover(node.data_dir, BARS, ["ZZZ"], LAST, LAST, MORNING_AFTER - timedelta(hours=13))
+    found = ages(node)["equities_bars_1d"]
+    assert (found.newest, found.is_fresh, found.silent) == (LAST, True, ())

@@ -31,6 +31,7 @@ from tests.unit.ingest.markets import (
 from trademl.cli.node import audit_group, node_group
 from trademl.cli.node_status import lines
 from trademl.clock import iso
+from trademl.settings import Settings
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
@@ -234,3 +235,19 @@ def test_a_session_that_was_landed_without_a_minute_is_asked_for_again(tmp_path,
         assert landed_rows(data, "alpaca/bars_1m", query) == [(2,)]
         plan(node, heavy=True)
         assert work(node).outcomes.total() == 0
+
+
+def test_minutes_that_another_vendor_was_asked_for_in_vain_wait_as_well(tmp_path, data):
+    massive = Settings(massive_api_key="hush-hush", _env_file=None)
+    market, steps, traded = whole_market(tmp_path / "market"), Steps(), date(2020, 3, 18)
+    with ReplayServer(market, MORNING_AFTER) as server:
+        node = make_node(data, server, steps, settings=massive)
+        write_stage(data, Stage(1, END, {MINUTES: traded}, ("AAA",)))
+        span = {"symbols": ("AAA",), "start": traded, "end": traded}
+        run(server, data, "massive", MINUTES, settings=massive, **span)
+    cover(data, "massive/aggs_1m", ("AAA",), date(2020, 3, 19), LAST)
+    plan(node, heavy=True)
+    assert tasks(node) == []
+    steps.wait(31 * 24 * HOUR)
+    plan(node, heavy=True)
+    assert ("AAA", "2020-03-19", "GAP") in tasks(node, "symbol, start_date, kind")

@@ -82,6 +82,15 @@ def test_what_is_lost_or_replaced_is_seen(tmp_path):
         days(tmp_path)
 
 
+def test_a_folder_of_the_year_1970_is_listed_as_any_other(tmp_path):
+    path = put(tmp_path, MONDAY, "AAA")
+    os.utime(path.parent, (0, 0))
+    assert len(days(tmp_path)) == 1
+    path.unlink()
+    os.utime(path.parent, (1, 1))
+    assert days(tmp_path) == []
+
+
 def test_a_file_is_read_once(tmp_path, monkeypatch):
     put(tmp_path, MONDAY, "AAA")
     days(tmp_path)
