@@ -215,11 +215,9 @@ def _disclosures(
     inference, result = found.selected.inference, found.selected.result
     lines = [
         "Past returns on this page are in sample, before costs, borrow and market impact.",
-        "Who may be chosen comes from a list of candidates: returns before the list was made "
-        "flatter names that a scanner found by their rise."
+        "Who may be chosen comes from a list of candidates; returns before it was made flatter it."
         if run.candidates
-        else "The universe and the direction come from the profile and the lake, without a list of "
-        "candidates.",
+        else "The universe and the direction come from the profile and the lake, not from a list.",
     ]
     if any(item.sector for item in found.selected.pool.candidates):
         lines.append("Sectors are those of today, not of the decision date (not point in time).")
