@@ -72,7 +72,9 @@ def sound(facts, tasks):
     assert facts["statuses"] == {"DONE": tasks}
 
 
-LIVES = [(6, 6, 4), pytest.param(200, 50, 16, marks=pytest.mark.accept)]
+# A queue outlasts its kills: a task that its node is killed in five times is given up, and the last
+# tasks of a queue are what every further life begins with.
+LIVES = [(6, 6, 4), pytest.param(200, 25, 16, marks=pytest.mark.accept)]
 
 
 @pytest.mark.parametrize(("kills", "most", "names"), LIVES)
