@@ -30,8 +30,7 @@ Facts = Callable[[], Mapping[str, str]]
 _ROWS_PER_GROUP = 50_000
 """Rows held in memory before they are written: about 5 pages, 10 MB."""
 
-_FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
-_ONE_DAY = timedelta(days=1)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +172,18 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
     for column in rows.schema:
         if not pa.types.is_temporal(column.type):
             continue
-        end = _LAST
+        last = _LAST
         if fetch.end and endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts"):
             # Minutes of New York's evening are those of the next day in UTC.
-            end = fetch.end + (2 if endpoint.name.endswith("_1m") else 1) * _ONE_DAY
+            days = timedelta(days=1 if endpoint.name.endswith("_1m") else 0)
+            last = datetime.combine(fetch.end + days, time.max, UTC)
         span = pc.min_max(rows.column(column.name).cast(UTC_TIME))
-        bounds = (pa.scalar(_utc_midnight(day), UTC_TIME) for day in (_FIRST, end))
-        low, high = (bound.value for bound in bounds)
-        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value < high:
+        low, high = (pa.scalar(bound, UTC_TIME).value for bound in (_FIRST, last))
+        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value <= high:
             raise SchemaDrift(
-                f"{endpoint.path} sent a {column.name} outside {_FIRST}..{end - _ONE_DAY}; "
+                f"{endpoint.path} sent a {column.name} outside {_FIRST.date()}..{last.date()}; "
                 "nothing of this fetch is landed"
             )
-
-
-def _utc_midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:
