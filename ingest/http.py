@@ -110,7 +110,7 @@ class VendorClient:
         pace: Waited for before each call, where the vendor counts by the second.
         timeout: Seconds for each of connect, read and write.
         tries: Attempts per call, the first included.
-        too_fast: Hears of "too fast" and bans; whether to try again at once, none to wait here.
+        too_fast: Hears of every "too fast", in place of a wait here; whether to try again.
         keep_body: Is given every body that was answered and decoded.
         transport: Replaces the network in tests.
     """
@@ -128,7 +128,7 @@ class VendorClient:
         window: float | None = None,
         timeout: float = 60.0,
         tries: int = 3,
-        too_fast: Callable[[RateLimited], bool | None] | None = None,
+        too_fast: Callable[[RateLimited], bool] | None = None,
         keep_body: Callable[[bytes], None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -267,12 +267,11 @@ class VendorClient:
 
     def _backoff(self, error: Exception) -> bool | float:
         """Whether to try again, or after how many seconds."""
-        if not isinstance(error, RateLimited):
+        if not isinstance(error, RateLimited) or isinstance(error, Banned):
             return isinstance(error, Unavailable)
-        again = self._too_fast(error) if self._too_fast else None
-        if isinstance(error, Banned) or again is False:
-            return False
-        wait = 0.0 if again else error.retry_after
+        if self._too_fast:
+            return 0.0 if self._too_fast(error) else False
+        wait = error.retry_after
         return True if wait is None else wait if wait <= LONGEST_WAIT else False
 
     def _send(self, path: str, send: Callable[[], httpx.Response]) -> httpx.Response:

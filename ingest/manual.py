@@ -15,7 +15,6 @@ from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_limits import NodeLimits
 from ingest.node_state import agreed_start
 from ingest.pace import Turn
-from trademl.errors import RateLimited
 
 
 def client_by_hand(
@@ -48,8 +47,7 @@ def client_by_hand(
     till = _Till(path, registry, _row(registry, vendor, dataset), _node_clock(path, clock), wait)
 
     def client(*args: Any, **options: Any) -> VendorClient:
-        paid = _Paid(till, options.get("pace"))
-        return VendorClient(*args, **{**options, "pace": paid, "too_fast": till.refused})
+        return VendorClient(*args, **{**options, "pace": _Paid(till, options.get("pace"))})
 
     return client
 
@@ -67,13 +65,6 @@ class _Till:
     ) -> None:
         self._path, self._registry, self._row = path, registry, row
         self._clock, self._wait = clock, wait
-
-    def refused(self, error: RateLimited) -> None:
-        """Tells the node of a ban, so that it does not ask on."""
-        if isinstance(error, Banned):
-            with Control(self._path, self._clock) as control:
-                budget = Budget(control, self._registry, NodeLimits())
-                budget.freeze(self._row.vendor, error.retry_after)
 
     def pay(self) -> None:
         """Pays for a call.
