@@ -15,8 +15,9 @@ from ingest.datasets.alpaca import listed_equities
 from ingest.datasets.binance import listed_crypto
 from ingest.datasets.common import newest_rows
 from ingest.node_context import Node
-from ingest.spelling import theirs
-from ingest.vendors import alpaca, binance, exchange_calendars, sec_edgar
+from ingest.vendors import alpaca, binance, sec_edgar
+from trademl.sessions import last_completed
+from trademl.symbology import to_vendor
 
 OVERLAP_DAYS = 7
 """Days asked again before the last session: a correction or an outage is seen for a week."""
@@ -60,17 +61,17 @@ class Active:
 
 
 def _last_session(clock: datetime) -> date:
-    return exchange_calendars.last_completed(clock, alpaca.PUBLICATION_LAG)
+    return last_completed(clock, alpaca.PUBLICATION_LAG)
 
 
 def _last_minutes(clock: datetime) -> date:
     """A session's minutes go on until the evening."""
-    return exchange_calendars.last_completed(clock, alpaca.MINUTE_LAG)
+    return last_completed(clock, alpaca.MINUTE_LAG)
 
 
 def _settled_session(clock: datetime) -> date:
     """Lists as of a session that Alpha Vantage gives are final during the evening."""
-    return exchange_calendars.last_completed(clock, alphavantage.SETTLED)
+    return last_completed(clock, alphavantage.SETTLED)
 
 
 def _chicago_day(clock: datetime) -> date:
@@ -97,7 +98,7 @@ def _companies(node: Node) -> Sequence[str]:
         return ()
     rows = newest_rows(node.data_dir, sec_edgar.TICKERS, "company_tickers", ["ticker", "cik"])
     known = {row["ticker"]: row["cik"] for row in rows}
-    ciks = (known.get(theirs("sec_edgar", symbol)) for symbol in universe)
+    ciks = (known.get(to_vendor("sec_edgar", symbol)) for symbol in universe)
     return tuple(dict.fromkeys(cik for cik in ciks if cik is not None))
 
 

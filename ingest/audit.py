@@ -11,10 +11,10 @@ from ingest.stage_coverage import without_minutes
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
 from ingest.unlanded import HISTORY, SETTLE_DAYS, settled
-from ingest.vendors import exchange_calendars
 from trademl import lake
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData
+from trademl.sessions import sessions_between
 
 ASK_AGAIN_DAYS = 30
 """A vendor that had nothing for a session is asked for it again after so many days."""
@@ -181,7 +181,7 @@ def audit_minutes(node: Node) -> int:
     if not found:
         return 0
     first = min(day for _, day in found)
-    days = [one.day for one in exchange_calendars.sessions(first, until)]
+    days = [one.day for one in sessions_between(first, until)]
     missing = [
         Partition("", symbol, day, "RED", "NO_DATA", days.index(day)) for symbol, day in found
     ]

@@ -15,8 +15,8 @@ from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
 from ingest.silence import Silence, silent
-from ingest.spelling import theirs
 from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
+from trademl.symbology import to_vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ def _land(
         must_answer=named.difference(known),
         is_news=is_news,
     )
-    asked = tuple(theirs(source.endpoint.vendor, symbol) for symbol in ask.symbols)
+    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in ask.symbols)
     pages = source.pages(client, asked, ask.start, ask.end, job.clock)
     return land(job.data_dir, fetch, pages, job.clock)
 

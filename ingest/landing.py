@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 from ingest.bookmarks import newest_in
 from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
 from ingest.payloads import Page, check_symbols, repeated
-from ingest.spelling import ours
 from ingest.staging import Staged, staged_file
 from trademl.clock import iso
 from trademl.errors import DataError, SchemaDrift
 from trademl.files import sha256_of_bytes
+from trademl.symbology import from_vendor
 
 __all__ = ["ENDPOINTS", "Fetch", "Landed", "land"]
 
@@ -191,7 +191,7 @@ def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:
     if endpoint.symbol not in rows.column_names:
         return frozenset()
     sent = pc.drop_null(rows.column(endpoint.symbol).unique()).to_pylist()
-    return frozenset(ours(endpoint.vendor, name) for name in sent)
+    return frozenset(from_vendor(endpoint.vendor, name) for name in sent)
 
 
 def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:

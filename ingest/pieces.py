@@ -12,8 +12,8 @@ from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
 from ingest.plan import begin_of
-from ingest.spelling import theirs
 from trademl.errors import ConfigError, DataError
+from trademl.symbology import to_vendor
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ def _land(
         symbols=piece.symbols,
         must_answer=frozenset(piece.symbols) - known if source.must_answer else frozenset(),
     )
-    asked = tuple(theirs(source.endpoint.vendor, symbol) for symbol in piece.symbols)
+    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in piece.symbols)
     pages = source.pages(client, replace(piece, symbols=asked), job)
     return land(job.data_dir, fetch, pages, job.clock)
 

@@ -20,10 +20,10 @@ from ingest.landing import Fetch, land
 from ingest.node_context import Node
 from ingest.payloads import Page, table_of
 from ingest.pipeline_runs import finish_run, start_run
-from ingest.spelling import theirs
 from ingest.tasks import Lease, Task, Work
 from trademl import lake
 from trademl.files import sha256_of_bytes
+from trademl.symbology import to_vendor
 
 SAMPLE, RESULT = "qc_probe_sample", "qc_probe"
 SAMPLE_SIZE = 10
@@ -178,12 +178,12 @@ def judge(node: Node, lease: Lease) -> tuple[Work, ...]:
 
 def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdict:
     """Lays the newest bars of two vendors for a task's symbol and first day side by side."""
-    ours, theirs = (_bar(node, name, task.symbol or "", task.start) for name in (first, vendor))
-    if ours is None or theirs is None:
+    ours, to_vendor = (_bar(node, name, task.symbol or "", task.start) for name in (first, vendor))
+    if ours is None or to_vendor is None:
         return Verdict("NO_DATA")
-    pairs = zip(ours[:4], theirs[:4], strict=True)
+    pairs = zip(ours[:4], to_vendor[:4], strict=True)
     worst = max(abs(one - other) / abs(one) if one else abs(other) for one, other in pairs)
-    ratio = theirs[4] / ours[4] if ours[4] else None
+    ratio = to_vendor[4] / ours[4] if ours[4] else None
     least, most = VOLUME_RATIOS
     agree = worst <= MOST_RELATIVE_DIFFERENCE and (ratio is None or least <= ratio <= most)
     return Verdict("OK" if agree else "CROSS_VENDOR_MISMATCH", worst, ratio)
@@ -231,7 +231,7 @@ def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | N
             " from read_parquet($files, hive_partitioning = false)"
             f' where "{columns.symbol}" = $symbol and {columns.day} = $day'
             " order by ingested_at desc, ingest_id desc limit 1",
-            {"files": files, "symbol": theirs(vendor, symbol), "day": day},
+            {"files": files, "symbol": to_vendor(vendor, symbol), "day": day},
         ).fetchone()
     return None if row is None or None in row else row
 

@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest import spelling
 from ingest.bodies import keep_body
 from ingest.datasets import DATASETS
 from ingest.http import VendorClient
 from ingest.jobs import ClientFactory, IngestReport, Job
 from trademl.errors import ConfigError
 from trademl.settings import Settings
+from trademl.symbology import from_vendor
 
 __all__ = ["DATASETS", "IngestReport", "run_ingest"]
 
@@ -63,7 +63,7 @@ def run_ingest(
         raise ConfigError(f"start {start} is after end {end}")
     named = None
     if symbols is not None:
-        named = tuple(dict.fromkeys(spelling.ours(vendor, symbol) for symbol in symbols))
+        named = tuple(dict.fromkeys(from_vendor(vendor, symbol) for symbol in symbols))
     keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, keep_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, again)

@@ -11,8 +11,8 @@ from ingest.http import VendorClient, request_hash
 from ingest.jobs import IngestReport, Job
 from ingest.landing import Fetch, Landed, land
 from ingest.payloads import Page
-from ingest.vendors import exchange_calendars
 from trademl.errors import ConfigError, StaleData
+from trademl.sessions import sessions_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _wanted(job: Job, source: SessionSource, end: date) -> list[date]:
     start = job.start or (known[0] if known else source.history(job.clock))
     if start > end:
         raise ConfigError(f"start {start} is after the last complete session {end}")
-    days = [session.day for session in exchange_calendars.sessions(start, end)]
+    days = [session.day for session in sessions_between(start, end)]
     missing = [day for day in days if day not in covered]
     # Where nothing is missing nothing is asked; a new session brings the ones before it along, but
     # for those that were landed within twelve hours.

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ingest.bookmarks import Envelope, moment_in, reading
 from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.jobs import FRESH
-from ingest.spelling import ours
+from trademl.symbology import from_vendor
 
 MOST_ASKS = 3
 """Who had no bar of a session so often, twelve hours apart, was not traded in it."""
@@ -83,5 +83,5 @@ def _newest_of_each(path: Path, place: str) -> Mapping[str, datetime]:
         newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
         symbols = newest.column(endpoint.symbol).to_pylist()
         moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
-    names = [ours(endpoint.vendor, symbol) for symbol in symbols]
+    names = [from_vendor(endpoint.vendor, symbol) for symbol in symbols]
     return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}

@@ -14,10 +14,10 @@ from ingest.endpoints import ENDPOINTS, Endpoint
 from ingest.node_context import Node
 from ingest.stages import Stage
 from ingest.unlanded import HISTORY
-from ingest.vendors import exchange_calendars
 from ingest.work import served_from, usable_vendors
 from trademl import lake
 from trademl.errors import ConfigError
+from trademl.sessions import sessions_between
 
 LEAST_ROWS, MOST_ROWS = 0.90, 1.20
 """Minutes landed by minutes of the session within which a session of minutes is GREEN (S4 2.3)."""
@@ -82,7 +82,7 @@ def _coverage(node: Node, stage: Stage, dataset: str) -> Coverage:
 
 
 def _sessions(window: Span) -> list[date]:
-    return [one.day for one in exchange_calendars.sessions(window[0], _last(window))]
+    return [one.day for one in sessions_between(window[0], _last(window))]
 
 
 def _last(window: Span) -> date:
@@ -152,7 +152,7 @@ def _landed_minutes(
     landed = bookmarks.landed(node.data_dir, endpoint)
     if not landed:
         return []
-    sessions = exchange_calendars.sessions(window[0], _last(window))
+    sessions = sessions_between(window[0], _last(window))
     calendar = pa.table(
         {
             "day": [one.day for one in sessions],

@@ -17,9 +17,9 @@ from ingest.node_context import Node
 from ingest.queue import Queue
 from ingest.stages import Stage, read_stage, works
 from ingest.tasks import Work, chunks, uncovered
-from ingest.vendors import exchange_calendars
 from ingest.work import served_from, usable_vendors
 from trademl.errors import ConfigError
+from trademl.sessions import sessions_between
 
 UNLANDED = "stage_unlanded"
 """The name in ``pipeline_runs`` of the look at the stage."""
@@ -179,4 +179,4 @@ def _days(dataset: str, start: date, end: date) -> list[date]:
     """The sessions of a half-open window; coins trade every day."""
     if dataset.startswith("crypto"):
         return [start + number * _DAY for number in range((end - start).days)]
-    return [one.day for one in exchange_calendars.sessions(start, end - _DAY)]
+    return [one.day for one in sessions_between(start, end - _DAY)]

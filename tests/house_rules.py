@@ -18,7 +18,7 @@ import pyarrow as pa
 from ingest.endpoints import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("ingest", "models_ml", "optimize", "trademl", "dbt_project")
+PACKAGES = ("ingest", "simulator", "models_ml", "optimize", "trademl", "dbt_project")
 LAYERS = (
     "staging",
     "raw",

@@ -24,8 +24,9 @@ from ingest.http import VendorClient
 from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.references import ReferenceSource
-from ingest.vendors import alpaca, alpaca_options, exchange_calendars
+from ingest.vendors import alpaca, alpaca_options
 from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before
 
 _TAPE_BEGINS = date(2016, 1, 1)
 """The vendor has the consolidated tape from then on."""
@@ -91,8 +92,8 @@ _EQUITY_BARS = BarSource(
     endpoint=alpaca.BARS,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: exchange_calendars.last_completed(clock, alpaca.PUBLICATION_LAG),
-    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    last_complete=lambda clock: last_completed(clock, alpaca.PUBLICATION_LAG),
+    step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(NEW_YORK).date(),
     listed=listed_equities,
     connect=_alpaca_data,
@@ -103,8 +104,8 @@ _MINUTE_BARS = replace(
     endpoint=alpaca.MINUTES,
     dataset="equities_bars_1m",
     history=_TAPE_BEGINS,
-    last_complete=lambda clock: exchange_calendars.last_completed(clock, alpaca.MINUTE_LAG),
-    step_back=lambda day: exchange_calendars.sessions_before(day, MINUTE_OVERLAP),
+    last_complete=lambda clock: last_completed(clock, alpaca.MINUTE_LAG),
+    step_back=lambda day: sessions_before(day, MINUTE_OVERLAP),
     pages=_alpaca_minutes,
     rows_per_session=MINUTES_PER_SESSION,
 )

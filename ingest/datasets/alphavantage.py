@@ -21,9 +21,10 @@ from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.pieces import Piece, PieceSource, Plan, named_symbols, stale_symbols
 from ingest.plan import begin_of
-from ingest.spelling import ours
-from ingest.vendors import alphavantage, exchange_calendars
+from ingest.vendors import alphavantage
 from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before, sessions_between
+from trademl.symbology import from_vendor
 
 SETTLED = timedelta(hours=6)
 """Sessions are final during the evening."""
@@ -46,13 +47,13 @@ def _connect(job: Job) -> VendorClient:
 
 
 def _last_session(job: Job) -> date:
-    last = exchange_calendars.last_completed(job.clock, SETTLED)
+    last = last_completed(job.clock, SETTLED)
     return min(job.end, last) if job.end else last
 
 
 def _listed(data_dir: Path) -> list[str]:
     rows = newest_rows(data_dir, alphavantage.LISTED["active"], "universe_pit", ["symbol"])
-    return [ours("alphavantage", row["symbol"]) for row in rows]
+    return [from_vendor("alphavantage", row["symbol"]) for row in rows]
 
 
 def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
@@ -75,7 +76,7 @@ def _chains(job: Job, before: list[Envelope]) -> list[Piece]:
     pieces = []
     for symbol in names:
         first = begin_of(spans, symbol, start, last, start, lambda day: day + _DAY)
-        days = exchange_calendars.sessions(first, last) if first else []
+        days = sessions_between(first, last) if first else []
         pieces += [Piece((symbol,), session.day, session.day) for session in days]
     return pieces
 
@@ -113,8 +114,8 @@ _BARS = BarSource(
     endpoint=alphavantage.DAILY,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: exchange_calendars.last_completed(clock, SETTLED),
-    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    last_complete=lambda clock: last_completed(clock, SETTLED),
+    step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(UTC).date(),
     listed=_listed,
     connect=_connect,

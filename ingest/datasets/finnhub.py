@@ -17,8 +17,9 @@ from ingest.http import VendorClient
 from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.references import ReferenceSource
-from ingest.vendors import exchange_calendars, finnhub
+from ingest.vendors import finnhub
 from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before
 
 _MONTH_BACK, _QUARTER_AHEAD = timedelta(days=30), timedelta(days=90)
 
@@ -61,8 +62,8 @@ _CANDLES = BarSource(
     endpoint=finnhub.CANDLES,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: exchange_calendars.last_completed(clock, finnhub.PUBLICATION_LAG),
-    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    last_complete=lambda clock: last_completed(clock, finnhub.PUBLICATION_LAG),
+    step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(UTC).date(),
     listed=_listed,
     connect=_connect,

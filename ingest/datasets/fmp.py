@@ -29,8 +29,9 @@ from ingest.pieces import (
     windows_to_ask,
 )
 from ingest.references import ReferenceSource
-from ingest.vendors import exchange_calendars, fmp
+from ingest.vendors import fmp
 from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before
 
 SETTLED = timedelta(hours=6)
 """Sessions are final during the evening."""
@@ -119,8 +120,8 @@ _BARS = BarSource(
     endpoint=fmp.PRICES,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: exchange_calendars.last_completed(clock, SETTLED),
-    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    last_complete=lambda clock: last_completed(clock, SETTLED),
+    step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(UTC).date(),
     listed=_unlisted,
     connect=_connect,

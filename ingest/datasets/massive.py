@@ -27,8 +27,9 @@ from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.references import ReferenceSource
 from ingest.sessions import SessionSource, land_sessions
-from ingest.vendors import exchange_calendars, massive, massive_bars, massive_options
+from ingest.vendors import massive, massive_bars, massive_options
 from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before
 
 FREE_HISTORY = 2 * YEAR - timedelta(days=7)
 """The free plan reaches back two years; a week of that is left away for safety."""
@@ -50,7 +51,7 @@ def _connect(job: Job) -> VendorClient:
 
 
 def _last_complete(clock: datetime) -> date:
-    return exchange_calendars.last_completed(clock, massive_bars.PUBLICATION_LAG)
+    return last_completed(clock, massive_bars.PUBLICATION_LAG)
 
 
 def _listed(data_dir: Path) -> list[str]:
@@ -109,7 +110,7 @@ _DAY_BARS = BarSource(
     dataset="equities_aggs_1d",
     history=EQUITY_HISTORY,
     last_complete=_last_complete,
-    step_back=lambda day: exchange_calendars.sessions_before(day, OVERLAP),
+    step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(NEW_YORK).date(),
     listed=_listed,
     connect=_connect,
@@ -119,7 +120,7 @@ _MINUTE_BARS = replace(
     _DAY_BARS,
     endpoint=massive_bars.MINUTES,
     dataset="equities_bars_1m",
-    step_back=lambda day: exchange_calendars.sessions_before(day, MINUTE_OVERLAP),
+    step_back=lambda day: sessions_before(day, MINUTE_OVERLAP),
     pages=_minutes,
     rows_per_session=MINUTES_PER_SESSION,
 )

@@ -13,9 +13,9 @@ from ingest.jobs import Job
 from ingest.payloads import Page
 from ingest.pieces import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
 from ingest.references import ReferenceSource
-from ingest.spelling import theirs
 from ingest.vendors import sec_edgar, sec_form25
 from trademl.errors import ConfigError
+from trademl.symbology import to_vendor
 
 FORM_25_HISTORY = date(2000, 1, 1)
 INDEX_CHANGES = timedelta(days=7)
@@ -47,7 +47,7 @@ def _archives(job: Job) -> VendorClient:
 
 def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
     """CIKs as they are, present tickers through the newest landed list."""
-    names = [theirs("sec_edgar", name.upper()) for name in named_symbols(job, dataset)]
+    names = [to_vendor("sec_edgar", name.upper()) for name in named_symbols(job, dataset)]
     tickers = {name for name in names if not sec_edgar.is_cik(name)}
     known: dict[str, str] = {}
     if tickers:

@@ -24,7 +24,6 @@ from ingest.payloads import (
     table_of_columns,
     usual,
 )
-from ingest.vendors import exchange_calendars
 from trademl.errors import (
     DataError,
     NotEntitled,
@@ -34,6 +33,7 @@ from trademl.errors import (
     VendorError,
     WrongKey,
 )
+from trademl.sessions import sessions_between
 
 PACE = Pace(1.05)
 """The free plan allows one request a second."""
@@ -153,7 +153,7 @@ def daily(
         NotEntitled: The plan does not give sessions that old.
         SchemaDrift: The dates are not New York's.
     """
-    asked = len(exchange_calendars.sessions(start, clock.date()))
+    asked = len(sessions_between(start, clock.date()))
     size = "compact" if asked <= COMPACT_ROWS else "full"
     for symbol in symbols:
         params = {"function": "TIME_SERIES_DAILY", "symbol": symbol, "outputsize": size}

@@ -15,8 +15,8 @@ from typing import Any
 
 import psutil
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from trademl import lake
 from trademl.clock import iso
 

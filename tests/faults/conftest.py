@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from tests.integration.lake_support import land_night
 from trademl.cli.build import build
 

@@ -32,10 +32,10 @@ from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.queue import Queue
 from ingest.tasks import Work
-from ingest.vendors import exchange_calendars
 from tests.integration.node_support import QUICK
 from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, trading_days
 from trademl.log import log_to
+from trademl.sessions import sessions_between
 from trademl.settings import Settings
 
 DATASET = "equities_bars_1d"
@@ -335,6 +335,6 @@ def no_build(_data, _clock):
 
 
 if __name__ == "__main__":
-    exchange_calendars.sessions(FIRST, LAST)
+    sessions_between(FIRST, LAST)
     given = json.loads(sys.argv[1])
     print(json.dumps({"killed": killed, "paired": paired}[given["what"]](given)))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
+from simulator.market.clocks import market_clock
+from simulator.replay.server import ReplayServer
 from tests.alpha_lake import CLOCK
 from tests.faults.support import (
     PLANTED_KEY,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from ingest.endpoints import ENDPOINTS, ENVELOPE
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
-from ingest.replay.simulate import simulate_market
 from optimize.alpha import is_finished
+from simulator.market.clocks import market_clock
+from simulator.market.simulate import simulate_market
+from simulator.replay.server import ReplayServer
 from tests.alpha_lake import CLOCK
 from tests.faults.support import command, environment, moments, run, run_killed, seconds_of
 from tests.integration.alpha_support import publish, small_lake, tree_hashes

@@ -17,9 +17,9 @@ from ingest.node_clock import machine_clock
 from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.queue import Queue
-from ingest.replay.faults import Faults
-from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
+from simulator.replay.faults import Faults
+from simulator.replay.server import ReplayServer
 from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed
 from tests.integration.lake_support import open_newest
 from tests.unit.ingest import markets

@@ -12,10 +12,10 @@ from ingest.discovery import rules
 from ingest.discovery.presets import load_scanner
 from ingest.discovery.run import run_discovery
 from ingest.http import VendorClient
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.vendors import tradingview
 from ingest.vendors.tradingview import Scan
+from simulator.replay.server import ReplayServer
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
     MORNING_AFTER,

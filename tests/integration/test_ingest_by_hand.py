@@ -11,7 +11,7 @@ from ingest.control import Control, control_path
 from ingest.manual import client_by_hand
 from ingest.node_clock import machine_clock, stamp
 from ingest.node_limits import NodeLimits
-from ingest.replay.server import ReplayServer
+from simulator.replay.server import ReplayServer
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, small_market
 from trademl.cli.discover import discover_command
 from trademl.cli.ingest import ingest_group

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ingest import plan
 from ingest.http import Banned, VendorClient
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.vendors import alpaca, binance
+from simulator.replay.server import ReplayServer
 from tests.unit.ingest.markets import (
     LAST,
     MORNING_AFTER,

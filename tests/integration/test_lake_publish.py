@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from tests.integration.lake_support import (
     assert_whole_lakes_agree,
     dbt,

@@ -11,9 +11,6 @@ import pytest
 from ingest import pace
 from ingest.datasets import DATASETS
 from ingest.http import VendorClient
-from ingest.replay import sec_wire
-from ingest.replay.sec_removals import FIRST_CIK
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.vendors import (
     alpaca,
@@ -25,6 +22,9 @@ from ingest.vendors import (
     massive_options,
     tradingview,
 )
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import sec_edgar
+from simulator.replay.vendors.sec_removals import FIRST_CIK
 from tests.integration.week_market import ALL_KEYS, whole_market
 from tests.unit.ingest.markets import MORNING_AFTER
 from trademl.errors import TradeMLError
@@ -93,7 +93,7 @@ PAGES = (
     (massive, "ROWS_PER_PAGE", 1),
     (massive_bars, "BASE_AGGREGATES_PER_PAGE", 40),
     (massive_options, "CONTRACTS_PER_PAGE", 5),
-    (sec_wire, "RECENT_FILINGS", 1),
+    (sec_edgar, "RECENT_FILINGS", 1),
     (tradingview, "ROWS_PER_PAGE", 2),
 )
 """Small ones, so that what leads to the next is mangled too."""

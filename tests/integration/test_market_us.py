@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingest.replay.clocks import market_clock
+from simulator.market.clocks import market_clock
 from tests.integration.lake_support import (
     POINT_IN_TIME,
     assert_same,

@@ -18,9 +18,9 @@ from ingest.datasets import DATASETS
 from ingest.http import VendorClient
 from ingest.node import work
 from ingest.pace import Pace
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.tasks import Work
+from simulator.replay.server import ReplayServer
 from tests.integration import replay_support, vendor_support
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, write

@@ -16,8 +16,8 @@ from ingest.landing import Fetch, land
 from ingest.node_slots import alone
 from ingest.payloads import DRIFT, Page, table_of
 from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
-from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.lake_fixture import publish_tables

@@ -21,10 +21,10 @@ from ingest.capabilities import Registry, read_capabilities
 from ingest.executors import Tally
 from ingest.http import VendorClient
 from ingest.node import alone, work
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.tasks import Work
+from simulator.market.clocks import market_clock
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, landed_files, small_market
 from trademl import lake

@@ -13,7 +13,7 @@ from ingest.control import control_path
 from ingest.forward import ages, forward
 from ingest.node import work
 from ingest.node_slots import alone
-from ingest.replay.server import ReplayServer
+from simulator.replay.server import ReplayServer
 from tests.faults.node_nursery import ALPACA, LEASE_LOG, history, overlapping
 from tests.integration.node_support import QUICK, Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, SYMBOLS, landed_rows, small_market

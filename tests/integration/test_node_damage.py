@@ -12,11 +12,11 @@ from ingest.node import run_once, tick, work
 from ingest.node_slots import HEAVY, alone
 from ingest.pipeline_runs import pipeline_runs
 from ingest.probes import compare
-from ingest.replay.server import ReplayServer
 from ingest.silence import silent
 from ingest.stages import Stage, works, write_stage
 from ingest.tasks import Task
 from ingest.unlanded import UNLANDED
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.week_market import whole_market

@@ -10,11 +10,11 @@ from ingest.forward import ages, forward
 from ingest.node import work
 from ingest.node_limits import NodeLimits
 from ingest.repair import backfill, repair
-from ingest.replay.server import ReplayServer
 from ingest.run import run_ingest
 from ingest.stages import Stage, stage_path, write_stage
 from ingest.tasks import Work
 from ingest.vendors import binance
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.integration.week_market import minute_rows
 from tests.unit.ingest.markets import (

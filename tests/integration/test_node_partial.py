@@ -9,8 +9,8 @@ import pytest
 from ingest.forward import ages, forward
 from ingest.http import VendorClient
 from ingest.node import work
-from ingest.replay.server import ReplayServer
 from ingest.stages import Stage, write_stage
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, cover, make_node
 from tests.integration.replay_support import run
 from tests.unit.ingest.markets import (

@@ -11,8 +11,8 @@ from ingest.http import VendorClient
 from ingest.meter import LONGEST_FREEZE, Allowance, Meter, Withheld
 from ingest.node import work
 from ingest.queue_rows import LEASE_SECONDS
-from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import PROBING, Steps, make_node, spent, tasks
 from tests.integration.replay_support import earnings_rows
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, small_market, write

@@ -12,11 +12,11 @@ from ingest import stage_gate
 from ingest.audit import audit
 from ingest.node import plan
 from ingest.pipeline_runs import pipeline_runs
-from ingest.replay.server import ReplayServer
 from ingest.stage_coverage import Coverage, coverage
 from ingest.stage_gate import GATE, gate
 from ingest.stages import Stage, StageRule, read_stage, stage_path, write_stage
 from ingest.unlanded import UNLANDED
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.integration.test_node_audit import ALL_DAYS, publish, red

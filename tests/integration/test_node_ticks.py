@@ -15,7 +15,7 @@ from ingest.forward import forward
 from ingest.node import last_start, run_node, run_once, tick
 from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
 from ingest.pipeline_runs import pipeline_runs, start_run
-from ingest.replay.server import ReplayServer
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish

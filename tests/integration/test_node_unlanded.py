@@ -11,11 +11,11 @@ from ingest.endpoints import ENDPOINTS
 from ingest.node import plan, work
 from ingest.node_slots import alone
 from ingest.pipeline_runs import pipeline_runs
-from ingest.replay.server import ReplayServer
 from ingest.stage_coverage import coverage
 from ingest.stages import Stage, read_stage, works, write_stage
 from ingest.tasks import Work
 from ingest.unlanded import UNLANDED, of_stage
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish

@@ -21,16 +21,16 @@ from ingest.jobs import FRESH
 from ingest.node import forward, tick, work
 from ingest.node_slots import HEAVY, MAINTENANCE, alone
 from ingest.pipeline_runs import finish_run, start_run
-from ingest.replay.server import ReplayServer
 from ingest.stages import Stage, read_rules, write_stage
 from ingest.tasks import Work
 from ingest.vendors import alphavantage, fred, sec_edgar
-from ingest.vendors.exchange_calendars import sessions
+from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.integration.week_market import ALL_KEYS, landed_whole, whole_market
 from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, trading_days
 from trademl.cli.build import build
+from trademl.sessions import sessions_between
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
@@ -120,7 +120,7 @@ class Week:
 
     def whole(self):
         over = [day for day in trading_days() if day <= self.days[-1]]
-        in_week = [session.day for session in sessions(self.days[0], self.days[-1])]
+        in_week = [session.day for session in sessions_between(self.days[0], self.days[-1])]
         return landed_whole(
             self.data,
             self.market,

@@ -10,10 +10,11 @@ from ingest import bookmarks, pace
 from ingest.endpoints import ENDPOINTS
 from ingest.http import Exhausted, VendorClient
 from ingest.probes import compare
-from ingest.replay import alphavantage_wire, fmp_wire
-from ingest.replay.server import ReplayServer
 from ingest.tasks import Task
 from ingest.vendors import alphavantage, fmp
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import alphavantage as alphavantage_wire
+from simulator.replay.vendors import fmp as fmp_wire
 from tests.integration.vendor_support import KEY, KEYS, listing_rows, run, wide_market
 from tests.unit.ingest.markets import (
     LAST,

@@ -8,9 +8,10 @@ import stamina
 
 from ingest import pace
 from ingest.http import Banned
-from ingest.replay import fred_wire, sec_wire
-from ingest.replay.server import ReplayServer
 from ingest.vendors import fred
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import fred as fred_wire
+from simulator.replay.vendors import sec_edgar
 from tests.integration.vendor_support import (
     KEY,
     KEYS,
@@ -217,7 +218,7 @@ def test_facts_land_with_restatements_and_nothing_filed_later(market, data):
 
 
 def test_older_files_of_submissions_are_read_to_the_end(market, data, monkeypatch):
-    monkeypatch.setattr(sec_wire, "RECENT_FILINGS", 3)
+    monkeypatch.setattr(sec_edgar, "RECENT_FILINGS", 3)
     with ReplayServer(market, MORNING_AFTER) as server:
         report = run(server, data, "sec_edgar", "filings_index", symbols=["22"])
     assert report.calls == 3

@@ -10,8 +10,8 @@ import pytest
 
 from ingest.endpoints import ENDPOINTS
 from ingest.http import VendorClient
-from ingest.replay.server import ReplayServer
 from ingest.vendors import massive, massive_bars, massive_options
+from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import (
     SECRET,
     minute_rows,

@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.server import ReplayServer
-from ingest.replay.simulate import simulate_market
 from ingest.run import run_ingest
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
+from simulator.replay.server import ReplayServer
 from trademl import lake
 from trademl.cli.build import build
 from trademl.cli.caught import caught_defects

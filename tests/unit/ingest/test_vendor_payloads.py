@@ -10,9 +10,9 @@ import pytest
 
 from ingest import pace
 from ingest.http import Banned, Exhausted, VendorClient
-from ingest.replay.sec_wire import SecWire
 from ingest.run import run_ingest
 from ingest.vendors import alphavantage, fmp, fred, sec_edgar, sec_form25
+from simulator.replay.vendors.sec_edgar import SecWire
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable, WrongKey
 from trademl.settings import Settings
 
