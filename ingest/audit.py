@@ -4,8 +4,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
 from ingest.node_context import Node
 from ingest.stage_coverage import without_minutes
 from ingest.stages import Stage, in_lanes, read_stage

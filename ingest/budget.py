@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 
-from ingest.capabilities import Capability, Registry, VendorLimits
+from ingest.catalog.capabilities import Capability, Registry, VendorLimits
 from ingest.control import Control, Transaction
 from ingest.node_clock import moment_of, stamp
 from ingest.node_limits import NodeLimits

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from datetime import date
 
 from ingest.budget import Budget, Spending, Verdict
-from ingest.capabilities import Registry
+from ingest.catalog.capabilities import Registry
 from ingest.control import Transaction
 from ingest.tasks import Kind, Task
 

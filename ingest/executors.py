@@ -12,12 +12,12 @@ from traceback import extract_tb
 
 import structlog
 
-from ingest.http import Exhausted
-from ingest.jobs import IngestReport
+from ingest.landing.job import IngestReport
 from ingest.meter import Allowance, Meter, Withheld, freeze_for
 from ingest.node_context import Node
 from ingest.queue import LeaseLost, Queue
 from ingest.tasks import KINDS, Kind, Lease, Work
+from ingest.transport.client import Exhausted
 from ingest.work import fill, usable_vendors
 from trademl.errors import (
     DataError,

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from ingest import bookmarks
 from ingest.active import ACTIVE, Active
-from ingest.bookmarks import Envelope
 from ingest.endpoints import ENDPOINTS
-from ingest.jobs import FRESH
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import FRESH
+from ingest.landing.unanswered import silent
 from ingest.node_context import Node
-from ingest.silence import silent
 from ingest.tasks import Work
 from ingest.work import has_keys
 from trademl.errors import DataError

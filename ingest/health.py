@@ -11,7 +11,7 @@ from ingest.control import Control
 from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
 from ingest.node_context import Node
-from ingest.payloads import DRIFT
+from ingest.payloads.decode import DRIFT
 from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
 from trademl import lake
 from trademl.errors import TradeMLError

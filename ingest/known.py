@@ -4,9 +4,9 @@ from datetime import date
 from pathlib import Path
 
 from ingest.audit import TABLES
+from ingest.catalog.routing import Known
 from ingest.control import control_path
 from ingest.node_state import read_spent
-from ingest.routing import Known
 from trademl import lake
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ingest.budget import Budget, Verdict
-from ingest.capabilities import Capability, Registry, read_capabilities
+from ingest.catalog.capabilities import Capability, Registry, read_capabilities
 from ingest.control import Control, control_path
-from ingest.http import Banned, Exhausted, VendorClient
-from ingest.jobs import ClientFactory
 from ingest.node_clock import NodeClock, machine_clock
 from ingest.node_limits import NodeLimits
 from ingest.node_state import agreed_start
-from ingest.pace import Turn
+from ingest.transport.client import Banned, ClientFactory, Exhausted, VendorClient
+from ingest.transport.throttle import Turn
 
 
 def client_by_hand(

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.budget import Verdict
-from ingest.http import Exhausted, VendorClient
 from ingest.node_context import Node
-from ingest.pace import Turn
 from ingest.queue import Queue, Reason
 from ingest.queue_rows import LEASE_SECONDS
 from ingest.tasks import Lease
+from ingest.transport.client import Exhausted, VendorClient
+from ingest.transport.throttle import Turn
 from trademl.errors import RateLimited
 
 RENEW_SECONDS = LEASE_SECONDS / 3

@@ -22,9 +22,9 @@ from ingest.forward import LISTINGS, forward
 from ingest.node_context import Node
 from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
 from ingest.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
-from ingest.run import run_ingest
 from ingest.schedule import is_due, is_due_daily, latest
 from ingest.stage_gate import GATE, gate
+from ingest.sync import run_ingest
 from ingest.tasks import Lease, Work
 from ingest.unlanded import UNLANDED, of_stage, queue_unlanded
 from trademl import lake

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control import Control, control_path
-from ingest.http import VendorClient
-from ingest.jobs import ClientFactory
 from ingest.node_clock import NodeClock
 from ingest.node_limits import NodeLimits, limits_from
 from ingest.node_state import spent_lately
 from ingest.queue import Providers, Queue
 from ingest.stages import read_stage
 from ingest.tasks import KINDS, Kind
+from ingest.transport.client import ClientFactory, VendorClient
 from ingest.work import providers_of
 from trademl.errors import ConfigError
 from trademl.settings import Settings

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ingest.capabilities import canonical_vendor
+from ingest.catalog.capabilities import canonical_vendor
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from dotenv import dotenv_values
 
-from ingest.capabilities import Registry
+from ingest.catalog.capabilities import Registry
 from ingest.control import Control, control_path
 from ingest.datasets.common import newest_rows
 from ingest.endpoints import ENDPOINTS

@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.endpoints import UTC_TIME
 from ingest.node_clock import NodeClock, moment_of, stamp
+from ingest.payloads.endpoint import UTC_TIME
 from trademl.errors import DataError
 
 SPENT_SECONDS = 60.0

@@ -12,15 +12,15 @@ import duckdb
 import msgspec
 import structlog
 
-from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
 from ingest.endpoints.node import QC_PROBE
-from ingest.http import request_hash
-from ingest.landing import Fetch, land
+from ingest.landing import bookmarks
+from ingest.landing.writer import Fetch, land
 from ingest.node_context import Node
-from ingest.payloads import Page, table_of
+from ingest.payloads.decode import Page, table_of
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.tasks import Lease, Task, Work
+from ingest.transport.client import request_hash
 from trademl import lake
 from trademl.files import sha256_of_bytes
 from trademl.symbology import to_vendor

@@ -12,7 +12,7 @@ from typing import Literal
 
 from ingest.budget import Budget, Verdict
 from ingest.candidates import Candidates
-from ingest.capabilities import Registry
+from ingest.catalog.capabilities import Registry
 from ingest.control import Control, Transaction
 from ingest.node_clock import moment_of, stamp
 from ingest.node_limits import NodeLimits
@@ -46,7 +46,7 @@ LATE_SECONDS = 3600
 _FORWARD: tuple[Kind, ...] = ("FORWARD",)
 
 Providers = Callable[[Task], Sequence[str]]
-"""The vendors that may serve a task, best first (see ``ingest.routing``)."""
+"""The vendors that may serve a task, best first (see ``ingest.catalog.routing``)."""
 Reason = Literal["no_capacity", "budget", "key", "stopped"]
 
 _WAITS: Mapping[Reason, float] = {

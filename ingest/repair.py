@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ingest.audit import TABLES, Scope, TableAudit, audit
-from ingest.capabilities import canonical_vendor
+from ingest.catalog.capabilities import canonical_vendor
 from ingest.discovery.listed import listed_symbols
 from ingest.executors import Order, Tally, work_all
 from ingest.meter import Allowance

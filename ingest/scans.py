@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope
-from ingest.jobs import IngestReport, Job
-from ingest.landing import Fetch, land
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.writer import Fetch, land
 from ingest.vendors import tradingview
 from ingest.vendors.tradingview import Scan
 from trademl.errors import DataError

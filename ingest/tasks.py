@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from ingest.bookmarks import Span
 from trademl.errors import ConfigError
 
+Span = tuple[date, date]
+"""First day, and the day after the last one."""
 Kind = Literal["BOOTSTRAP", "GAP", "FORWARD", "QC_PROBE"]
 KINDS: tuple[Kind, ...] = ("BOOTSTRAP", "GAP", "FORWARD", "QC_PROBE")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
-from ingest import bookmarks
-from ingest.capabilities import Registry
+from ingest.catalog.capabilities import Registry
 from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
 from ingest.node_context import Node
 from ingest.queue import Queue
 from ingest.stages import Stage, read_stage, works

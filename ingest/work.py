@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from ingest.capabilities import Registry
+from ingest.catalog.capabilities import Registry
+from ingest.catalog.routing import Known, route_window
 from ingest.datasets import DATASETS, fmp
-from ingest.http import VendorClient
-from ingest.jobs import ClientFactory, IngestReport
+from ingest.landing.job import IngestReport
 from ingest.queue import Providers
-from ingest.routing import Known, route_window
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from ingest.tasks import Task
+from ingest.transport.client import ClientFactory, VendorClient
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 

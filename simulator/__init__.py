@@ -1,1 +1,1 @@
-"""A simulated market, and a server that plays the vendors with it; ingest meets it over HTTP alone."""
+"""A simulated market, and a server that plays the vendors; ingest meets it over HTTP alone."""

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from ingest import routing
 from ingest.audit import TABLES, Scope, audit, window_of
+from ingest.catalog import routing
 from ingest.known import known_of
 from ingest.node import HEAVY_DAYS
 from ingest.node_clock import NodeClock, machine_clock

@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 
-from ingest.bars import BarSource
-from ingest.bookmarks import Span
 from ingest.datasets.common import (
     EQUITY_HISTORY,
     MINUTE_OVERLAP,
@@ -20,10 +18,12 @@ from ingest.datasets.common import (
     newest_rows,
     reference_datasets,
 )
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.references import ReferenceSource
+from ingest.landing.job import Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
 from ingest.vendors import alpaca, alpaca_options
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before

@@ -5,9 +5,6 @@ from datetime import UTC, date, timedelta
 from functools import partial
 from pathlib import Path
 
-from ingest import bookmarks
-from ingest.bars import BarSource
-from ingest.bookmarks import Envelope
 from ingest.datasets.common import (
     EQUITY_HISTORY,
     OVERLAP,
@@ -15,12 +12,15 @@ from ingest.datasets.common import (
     newest_rows,
     piece_datasets,
 )
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.pieces import Piece, PieceSource, Plan, named_symbols, stale_symbols
-from ingest.plan import begin_of
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import Piece, PieceSource, Plan, named_symbols, stale_symbols
+from ingest.landing.job import Job
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import begin_of
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
 from ingest.vendors import alphavantage
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before, sessions_between

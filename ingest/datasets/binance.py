@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, date, timedelta
 from pathlib import Path
 
-from ingest.bars import BarSource
-from ingest.bookmarks import Span
 from ingest.datasets.common import OVERLAP, bar_datasets, newest_rows, reference_datasets
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.references import ReferenceSource
+from ingest.landing.job import Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
 from ingest.vendors import binance
 
 CRYPTO_HISTORY = date(2010, 1, 1)

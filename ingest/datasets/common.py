@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 
-from ingest import bookmarks
-from ingest.bars import BarSource, land_bars
-from ingest.bookmarks import Envelope, Span
-from ingest.endpoints import Endpoint
-from ingest.jobs import IngestReport, Job
-from ingest.pieces import PieceSource, land_pieces
-from ingest.pieces import named_symbols as named_symbols
-from ingest.references import ReferenceSource, land_reference
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import PieceSource, land_pieces
+from ingest.landing.chunks import named_symbols as named_symbols
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.reference import ReferenceSource, land_reference
+from ingest.landing.symbol_bars import BarSource, land_bars
+from ingest.landing.windows import Span
+from ingest.payloads.endpoint import Endpoint
 from trademl.errors import DataError
 
 Datasets = dict[tuple[str, str], Callable[[Job], IngestReport]]

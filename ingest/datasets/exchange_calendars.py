@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from ingest.bookmarks import Span
 from ingest.datasets.common import calendar_window, reference_datasets
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.references import ReferenceSource
+from ingest.landing.job import Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
 from ingest.vendors import exchange_calendars
 
 

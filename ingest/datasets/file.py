@@ -3,7 +3,7 @@
 from functools import partial
 
 from ingest.datasets.common import Datasets
-from ingest.references import land_file
+from ingest.landing.reference import land_file
 
 DATASETS: Datasets = {
     ("file", dataset): partial(land_file, dataset=dataset)

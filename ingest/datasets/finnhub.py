@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, timedelta
 from pathlib import Path
 
-from ingest.bars import BarSource
-from ingest.bookmarks import Envelope, Span
 from ingest.datasets.common import (
     EQUITY_HISTORY,
     OVERLAP,
@@ -13,10 +11,13 @@ from ingest.datasets.common import (
     named_symbols,
     reference_datasets,
 )
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.references import ReferenceSource
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
 from ingest.vendors import finnhub
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before

@@ -5,8 +5,6 @@ from datetime import UTC, date, timedelta
 from functools import partial
 from pathlib import Path
 
-from ingest.bars import BarSource
-from ingest.bookmarks import Envelope
 from ingest.datasets.common import (
     ACTIONS_MARGIN,
     EQUITY_HISTORY,
@@ -16,11 +14,8 @@ from ingest.datasets.common import (
     piece_datasets,
     reference_datasets,
 )
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient
-from ingest.jobs import IngestReport, Job
-from ingest.payloads import Page
-from ingest.pieces import (
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import (
     Piece,
     PieceSource,
     fresh_symbols,
@@ -28,7 +23,12 @@ from ingest.pieces import (
     stale_symbols,
     windows_to_ask,
 )
-from ingest.references import ReferenceSource
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
 from ingest.vendors import fmp
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before

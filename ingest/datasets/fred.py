@@ -5,14 +5,15 @@ from datetime import date, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope
 from ingest.datasets.common import piece_datasets
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.pieces import Piece, PieceSource, fresh_symbols, named_symbols, stale_symbols
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import Piece, PieceSource, fresh_symbols, named_symbols, stale_symbols
+from ingest.landing.job import Job
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
 from ingest.vendors import fred
 from trademl.errors import ConfigError, Rejected
 
@@ -52,7 +53,7 @@ def _vintages_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
     ]
 
 
-def _covered_to(spans: list[bookmarks.Span] | None) -> date | None:
+def _covered_to(spans: list[Span] | None) -> date | None:
     return spans[-1][1] if spans else None
 
 

@@ -6,8 +6,6 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from ingest.bars import BarSource
-from ingest.bookmarks import Envelope, Span
 from ingest.datasets.common import (
     EQUITY_HISTORY,
     MINUTE_OVERLAP,
@@ -22,11 +20,14 @@ from ingest.datasets.common import (
     newest_rows,
     reference_datasets,
 )
-from ingest.http import VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.references import ReferenceSource
-from ingest.sessions import SessionSource, land_sessions
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import Job
+from ingest.landing.market_bars import SessionSource, land_sessions
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import Span
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
 from ingest.vendors import massive, massive_bars, massive_options
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before

@@ -5,14 +5,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
 
-from ingest.bookmarks import Envelope
 from ingest.datasets.common import NEW_YORK, newest_rows, piece_datasets, reference_datasets
-from ingest.endpoints import Endpoint
-from ingest.http import Judge, VendorClient
-from ingest.jobs import Job
-from ingest.payloads import Page
-from ingest.pieces import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
-from ingest.references import ReferenceSource
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
+from ingest.landing.job import Job
+from ingest.landing.reference import ReferenceSource
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import Judge, VendorClient
 from ingest.vendors import sec_edgar, sec_form25
 from trademl.errors import ConfigError
 from trademl.symbology import to_vendor

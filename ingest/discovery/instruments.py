@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 
-from ingest import bookmarks
 from ingest.discovery.candidates import Candidate, Instrument
+from ingest.landing import bookmarks
 from ingest.vendors import binance
 from trademl.errors import DataError, GateFailed
 from trademl.lake import PROJECT_ROOT

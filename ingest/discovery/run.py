@@ -16,8 +16,8 @@ from ingest.discovery.pool import consolidate, deduplicate
 from ingest.discovery.presets import Scanner
 from ingest.discovery.rules import Rules, read_rules
 from ingest.discovery.scanning import Scanned, failure, scan_all
-from ingest.http import VendorClient
-from ingest.jobs import ClientFactory, Job
+from ingest.landing.job import Job
+from ingest.transport.client import ClientFactory, VendorClient
 from trademl import __version__
 from trademl.clock import iso
 from trademl.errors import DataError

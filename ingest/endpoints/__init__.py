@@ -14,7 +14,7 @@ from ingest.endpoints import (
     sec_edgar,
     tradingview,
 )
-from ingest.endpoints.shape import ENVELOPE, UTC_TIME, Endpoint
+from ingest.payloads.endpoint import ENVELOPE, UTC_TIME, Endpoint
 
 __all__ = ["ENDPOINTS", "ENVELOPE", "UTC_TIME", "Endpoint"]
 

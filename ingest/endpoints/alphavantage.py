@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, TEXT, Endpoint, fields
+from ingest.payloads.endpoint import DAY, TEXT, Endpoint, fields
 
 _DAILY = pa.schema(
     [

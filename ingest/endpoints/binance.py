@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import TEXT, WHOLE, Endpoint, fields
+from ingest.payloads.endpoint import TEXT, WHOLE, Endpoint, fields
 
 _KLINES = pa.schema(
     [

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, FLAG, TEXT, UTC_TIME, Endpoint, fields
+from ingest.payloads.endpoint import DAY, FLAG, TEXT, UTC_TIME, Endpoint, fields
 
 _SESSIONS = pa.schema(
     [

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, TEXT, UTC_TIME, Endpoint, fields
+from ingest.payloads.endpoint import DAY, TEXT, UTC_TIME, Endpoint, fields
 
 _SECTORS = pa.schema(fields(TEXT, "symbol name exchange asset_type sector industry"))
 

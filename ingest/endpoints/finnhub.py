@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, NUMBER, TEXT, UTC_TIME, WHOLE, Endpoint, fields
+from ingest.payloads.endpoint import DAY, NUMBER, TEXT, UTC_TIME, WHOLE, Endpoint, fields
 
 _CANDLES = pa.schema(
     [*fields(TEXT, "symbol"), *fields(UTC_TIME, "t"), *fields(NUMBER, "o h l c v")]

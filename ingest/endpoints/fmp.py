@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, NUMBER, TEXT, Endpoint, fields
+from ingest.payloads.endpoint import DAY, NUMBER, TEXT, Endpoint, fields
 
 _DELISTED = pa.schema(
     [*fields(TEXT, "symbol companyName exchange"), *fields(DAY, "ipoDate delistedDate")]

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, FLAG, NUMBER, TEXT, UTC_TIME, WHOLE, Endpoint, fields
+from ingest.payloads.endpoint import DAY, FLAG, NUMBER, TEXT, UTC_TIME, WHOLE, Endpoint, fields
 
 _AGGREGATES = pa.schema(
     [

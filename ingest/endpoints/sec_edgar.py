@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from ingest.endpoints.shape import DAY, NUMBER, TEXT, WHOLE, Endpoint, fields
+from ingest.payloads.endpoint import DAY, NUMBER, TEXT, WHOLE, Endpoint, fields
 
 _TICKERS = pa.schema(fields(TEXT, "cik name ticker exchange"))
 _COMPANIES = pa.schema(

@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
-from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, read_json, table_of, usual
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, page_of, read_json, table_of, usual
+from ingest.payloads.endpoint import UTC_TIME, Endpoint
+from ingest.transport.client import VendorClient
 from trademl.clock import iso
 from trademl.errors import NotEntitled, Rejected, SchemaDrift, Unavailable, VendorError
 

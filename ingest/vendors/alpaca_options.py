@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME
-from ingest.http import VendorClient
-from ingest.payloads import Page, read_json, table_of
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, read_json, table_of
+from ingest.payloads.endpoint import UTC_TIME
+from ingest.transport.client import VendorClient
 from ingest.vendors.alpaca import Part, paged
 from trademl.errors import SchemaDrift
 

@@ -10,11 +10,9 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import pyarrow as pa
 
-from ingest.delimited import read_csv
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.http import Answer, Exhausted, VendorClient
-from ingest.pace import Pace
-from ingest.payloads import (
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.csv_body import read_csv
+from ingest.payloads.decode import (
     Page,
     page_of,
     page_of_records,
@@ -24,6 +22,9 @@ from ingest.payloads import (
     table_of_columns,
     usual,
 )
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import Answer, Exhausted, VendorClient
+from ingest.transport.throttle import Pace
 from trademl.errors import (
     DataError,
     NotEntitled,

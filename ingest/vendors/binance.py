@@ -9,8 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import Answer, Banned, VendorClient
-from ingest.payloads import (
+from ingest.payloads.decode import (
     Page,
     empty,
     page_of,
@@ -21,6 +20,7 @@ from ingest.payloads import (
     usual,
     utc_of,
 )
+from ingest.transport.client import Answer, Banned, VendorClient
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable, VendorError
 
 KLINES_PER_PAGE = 1_000

@@ -6,7 +6,7 @@ from datetime import date
 import msgspec
 
 from ingest.endpoints import ENDPOINTS
-from ingest.payloads import Page, table_of
+from ingest.payloads.decode import Page, table_of
 from trademl.files import sha256_of_bytes
 from trademl.sessions import EXCHANGE, sessions_between
 

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.payloads import Page, table_of
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, table_of
+from ingest.payloads.endpoint import Endpoint
 from trademl.errors import DataError
 from trademl.files import sha256_of_bytes, sha256_of_file
 

@@ -8,8 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.payloads import (
+from ingest.payloads.decode import (
     DRIFT,
     Page,
     page_of,
@@ -20,6 +19,7 @@ from ingest.payloads import (
     usual,
     utc_of,
 )
+from ingest.transport.client import VendorClient
 from trademl.errors import (
     DataError,
     NotEntitled,

@@ -15,9 +15,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME, Endpoint
-from ingest.http import Answer, Exhausted, Params, VendorClient
-from ingest.payloads import (
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import (
     Page,
     moment_of,
     page_of,
@@ -27,6 +26,8 @@ from ingest.payloads import (
     table_of_columns,
     usual,
 )
+from ingest.payloads.endpoint import UTC_TIME, Endpoint
+from ingest.transport.client import Answer, Exhausted, Params, VendorClient
 from trademl.errors import (
     DataError,
     NotEntitled,

@@ -10,10 +10,11 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, UTC_TIME
-from ingest.http import Answer, Params, VendorClient
-from ingest.pace import Pace
-from ingest.payloads import Page, moment_of, page_of_records, read_json
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, moment_of, page_of_records, read_json
+from ingest.payloads.endpoint import UTC_TIME
+from ingest.transport.client import Answer, Params, VendorClient
+from ingest.transport.throttle import Pace
 from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError, WrongKey
 
 PACE = Pace(0.55)

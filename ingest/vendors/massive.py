@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, read_json, table_of, usual, utc_of
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, page_of, read_json, table_of, usual, utc_of
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
 from trademl.errors import NotEntitled, SchemaDrift, Unavailable, VendorError
 
 WINDOW = 60.0

@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.http import VendorClient
-from ingest.payloads import Page, page_of, repeated, table_of, table_of_columns, utc_of
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.decode import Page, page_of, repeated, table_of, table_of_columns, utc_of
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
 from ingest.vendors.massive import Body, pages, read_body, times_of
 from trademl.errors import SchemaDrift
 

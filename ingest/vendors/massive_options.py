@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.payloads import Page, table_of
+from ingest.payloads.decode import Page, table_of
+from ingest.transport.client import VendorClient
 from ingest.vendors.massive import Body, Record, pages, times_of
 
 CONTRACTS_PER_PAGE = 250

@@ -7,8 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import Answer, VendorClient
-from ingest.payloads import Page, page_of_records
+from ingest.payloads.decode import Page, page_of_records
+from ingest.transport.client import Answer, VendorClient
 from ingest.vendors import sec_edgar
 from ingest.vendors.sec_edgar import Absent
 from trademl.errors import SchemaDrift, Unavailable, VendorError

@@ -12,8 +12,8 @@ import msgspec
 import pyarrow as pa
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import Answer, VendorClient, request_hash
-from ingest.payloads import Page, read_json, table_of
+from ingest.payloads.decode import Page, read_json, table_of
+from ingest.transport.client import Answer, VendorClient, request_hash
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
 SCAN = ENDPOINTS["tradingview/scan"]

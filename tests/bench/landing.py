@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.landing import Fetch, land
-from ingest.payloads import Page
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
 from ingest.vendors import alpaca, alphavantage, binance, finnhub, fmp, massive_bars
 
 BARS, ROUNDS = 200_000, 3

@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from ingest import executors, node
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control import Control, control_path
 from ingest.node_clock import NodeClock
 from ingest.node_context import open_node

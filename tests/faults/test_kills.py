@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.endpoints import ENDPOINTS, ENVELOPE
+from ingest.endpoints import ENDPOINTS
+from ingest.payloads.endpoint import ENVELOPE
 from optimize.alpha import is_finished
 from simulator.market.clocks import market_clock
 from simulator.market.simulate import simulate_market

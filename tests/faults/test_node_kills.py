@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control import Control, control_path
 from ingest.node_clock import machine_clock
 from ingest.node_slots import HEAVY, MAINTENANCE

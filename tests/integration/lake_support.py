@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from simulator.market.simulate import simulate_market
 from trademl import lake
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from ingest.discovery import rules
 from ingest.discovery.presets import load_scanner
 from ingest.discovery.run import run_discovery
-from ingest.http import VendorClient
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
+from ingest.transport.client import VendorClient
 from ingest.vendors import tradingview
 from ingest.vendors.tradingview import Scan
 from simulator.replay.server import ReplayServer

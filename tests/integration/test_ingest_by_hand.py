@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.budget import Budget
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control import Control, control_path
 from ingest.manual import client_by_hand
 from ingest.node_clock import machine_clock, stamp

@@ -8,10 +8,10 @@ from datetime import date
 import httpx
 import pytest
 
-from ingest import pace
 from ingest.datasets import DATASETS
-from ingest.http import VendorClient
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
+from ingest.transport import throttle
+from ingest.transport.client import VendorClient
 from ingest.vendors import (
     alpaca,
     alpaca_options,
@@ -170,7 +170,7 @@ def replay(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(os, "fsync", lambda _file: None)
     for module, name, rows in PAGES:
         monkeypatch.setattr(module, name, rows)

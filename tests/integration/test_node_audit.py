@@ -12,9 +12,9 @@ from ingest.audit import Scope, audit
 from ingest.endpoints import ENDPOINTS
 from ingest.export import export_nightly
 from ingest.health import check_health
-from ingest.landing import Fetch, land
+from ingest.landing.writer import Fetch, land
 from ingest.node_slots import alone
-from ingest.payloads import DRIFT, Page, table_of
+from ingest.payloads.decode import DRIFT, Page, table_of
 from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
 from ingest.tasks import Work
 from simulator.replay.server import ReplayServer

@@ -17,12 +17,12 @@ from functools import partial
 import duckdb
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.executors import Tally
-from ingest.http import VendorClient
 from ingest.node import alone, work
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from ingest.tasks import Work
+from ingest.transport.client import VendorClient
 from simulator.market.clocks import market_clock
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, no_build, tasks

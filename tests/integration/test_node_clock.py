@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control import control_path
 from ingest.forward import ages, forward
 from ingest.node import work

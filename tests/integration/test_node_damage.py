@@ -5,14 +5,14 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from ingest import bookmarks
 from ingest.datasets.common import newest_rows
 from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
+from ingest.landing.unanswered import silent
 from ingest.node import run_once, tick, work
 from ingest.node_slots import HEAVY, alone
 from ingest.pipeline_runs import pipeline_runs
 from ingest.probes import compare
-from ingest.silence import silent
 from ingest.stages import Stage, works, write_stage
 from ingest.tasks import Task
 from ingest.unlanded import UNLANDED

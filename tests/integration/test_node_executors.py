@@ -10,8 +10,8 @@ from ingest.forward import ages, forward
 from ingest.node import work
 from ingest.node_limits import NodeLimits
 from ingest.repair import backfill, repair
-from ingest.run import run_ingest
 from ingest.stages import Stage, stage_path, write_stage
+from ingest.sync import run_ingest
 from ingest.tasks import Work
 from ingest.vendors import binance
 from simulator.replay.server import ReplayServer

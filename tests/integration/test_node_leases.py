@@ -5,11 +5,11 @@ from datetime import date
 import pytest
 
 from ingest.executors import Order, work_all
-from ingest.http import VendorClient
 from ingest.meter import RENEW_SECONDS, Allowance, Meter
 from ingest.queue import LeaseLost
 from ingest.queue_rows import LEASE_SECONDS
 from ingest.tasks import Work
+from ingest.transport.client import VendorClient
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import PROBING, Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, landed_rows, small_market

@@ -3,8 +3,8 @@
 import json
 from datetime import date, timedelta
 
-from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
 from ingest.node import maintain, plan, run_once, work
 from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import pipeline_runs

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from ingest.forward import ages, forward
-from ingest.http import VendorClient
 from ingest.node import work
 from ingest.stages import Stage, write_stage
+from ingest.transport.client import VendorClient
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, cover, make_node
 from tests.integration.replay_support import run

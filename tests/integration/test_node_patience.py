@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 
 from ingest.budget import Verdict
-from ingest.http import VendorClient
 from ingest.meter import LONGEST_FREEZE, Allowance, Meter, Withheld
 from ingest.node import work
 from ingest.queue_rows import LEASE_SECONDS
 from ingest.tasks import Work
+from ingest.transport.client import VendorClient
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import PROBING, Steps, make_node, spent, tasks
 from tests.integration.replay_support import earnings_rows

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from ingest import bookmarks
 from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
 from ingest.node import plan, work
 from ingest.node_slots import alone
 from ingest.pipeline_runs import pipeline_runs

@@ -12,17 +12,17 @@ from itertools import pairwise
 import pytest
 import stamina
 
-from ingest import bookmarks
 from ingest.datasets import sec_edgar as removals
 from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
-from ingest.http import VendorClient
-from ingest.jobs import FRESH
+from ingest.landing import bookmarks
+from ingest.landing.job import FRESH
 from ingest.node import forward, tick, work
 from ingest.node_slots import HEAVY, MAINTENANCE, alone
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.stages import Stage, read_rules, write_stage
 from ingest.tasks import Work
+from ingest.transport.client import VendorClient
 from ingest.vendors import alphavantage, fred, sec_edgar
 from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest

@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 import stamina
 
-from ingest import bookmarks, pace
 from ingest.endpoints import ENDPOINTS
-from ingest.http import Exhausted, VendorClient
+from ingest.landing import bookmarks
 from ingest.probes import compare
 from ingest.tasks import Task
+from ingest.transport import throttle
+from ingest.transport.client import Exhausted, VendorClient
 from ingest.vendors import alphavantage, fmp
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import alphavantage as alphavantage_wire
@@ -55,7 +56,7 @@ TROUBLE = "429:0.1,5xx:0.15,cut:0.1,malformed:0.1,duplicate_page:0.1,shuffle:0.1
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No waits between calls and tries."""
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     with stamina.set_testing(True, attempts=8, cap=False):
         yield
 

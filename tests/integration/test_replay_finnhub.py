@@ -7,7 +7,7 @@ import duckdb
 import httpx
 import pytest
 
-from ingest.http import VendorClient
+from ingest.transport.client import VendorClient
 from ingest.vendors import finnhub
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import finnhub as finnhub_wire

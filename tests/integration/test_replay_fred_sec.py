@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import stamina
 
-from ingest import pace
-from ingest.http import Banned
+from ingest.transport import throttle
+from ingest.transport.client import Banned
 from ingest.vendors import fred
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import fred as fred_wire
@@ -35,7 +35,7 @@ TROUBLE = "5xx:0.15,cut:0.1,malformed:0.1,duplicate_page:0.1,shuffle:0.1;seed={}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No waits; pages of two rows and windows of two vintages, so that there are many."""
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(fred, "OBSERVATIONS_PER_PAGE", 2)
     monkeypatch.setattr(fred, "VINTAGE_DATES_PER_PAGE", 2)
     monkeypatch.setattr(fred, "VINTAGES_PER_WINDOW", 2)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
+from ingest.transport.client import VendorClient
 from ingest.vendors import massive, massive_bars, massive_options
 from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import (

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from simulator.market.clocks import market_clock, previous_clock
 from simulator.market.simulate import simulate_market
 from simulator.replay.server import ReplayServer

@@ -7,7 +7,7 @@ import click
 
 from ingest.discovery.listed import listed_symbols
 from ingest.manual import client_by_hand
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from simulator.replay.server import ReplayServer
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso

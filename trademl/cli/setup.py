@@ -14,7 +14,7 @@ from zoneinfo import available_timezones
 import click
 from dotenv import dotenv_values
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.node_clock import machine_clock
 from ingest.node_setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
 from trademl.clock import parse_clock

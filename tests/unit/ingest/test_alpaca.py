@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
+from ingest.transport.client import VendorClient
 from ingest.vendors import alpaca
 from trademl.errors import Rejected, SchemaDrift, Unavailable
 

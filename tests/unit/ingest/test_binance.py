@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.http import VendorClient
+from ingest.transport.client import VendorClient
 from ingest.vendors import binance
 from trademl.errors import NotEntitled, RateLimited, SchemaDrift, Unavailable
 

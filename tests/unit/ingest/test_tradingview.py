@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.http import VendorClient
+from ingest.transport.client import VendorClient
 from ingest.vendors import tradingview
 from ingest.vendors.tradingview import Scan
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable

@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest import pace
-from ingest.http import Banned, Exhausted, VendorClient
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
+from ingest.transport import throttle
+from ingest.transport.client import Banned, Exhausted, VendorClient
 from ingest.vendors import alphavantage, fmp, fred, sec_edgar, sec_form25
 from simulator.replay.vendors.sec_edgar import SecWire
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable, WrongKey
@@ -31,7 +31,7 @@ AV = {"judge": alphavantage.judge, "is_notice": alphavantage.is_notice, "window"
 
 @pytest.fixture(autouse=True)
 def no_pace(monkeypatch):
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
 
 
 def payload(name):
@@ -280,9 +280,9 @@ def test_acceptance_times_tell_their_zone_by_the_hours_of_edgar(texts, is_utc):
 
 def test_the_pace_keeps_calls_apart(monkeypatch):
     slept = []
-    monkeypatch.setattr(pace.time, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(pace.time, "sleep", slept.append)
-    kept = pace.Pace(0.5)
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(throttle.time, "sleep", slept.append)
+    kept = throttle.Pace(0.5)
     for _ in range(3):
         kept.wait()
     assert slept == [0.5, 1.0]

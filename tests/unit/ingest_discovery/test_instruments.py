@@ -12,8 +12,8 @@ from ingest.discovery.instruments import (
     require_coverage,
 )
 from ingest.endpoints import ENDPOINTS
-from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page, table_of
 from tests.unit.ingest_discovery.rows import candidate
 from trademl.errors import DataError, GateFailed
 

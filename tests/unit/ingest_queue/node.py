@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from ingest.capabilities import Capability, Registry
+from ingest.catalog.capabilities import Capability, Registry
 from ingest.control import Control
 from ingest.node_clock import NodeClock
 from ingest.node_limits import NodeLimits

@@ -1,7 +1,7 @@
 import pytest
 
 from ingest.budget import Verdict
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.node_limits import NodeLimits, limits_from
 from ingest.queue import LeaseLost
 from tests.unit.ingest_queue.node import Node, capability, work

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 import pytest
 
 from ingest import work
-from ingest.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
+from ingest.catalog.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
+from ingest.catalog.routing import Known, route, route_window
 from ingest.datasets import DATASETS
-from ingest.routing import Known, route, route_window
 from tests.unit.ingest_queue.node import capability, registry
 from trademl import api
 from trademl.errors import ConfigError

@@ -2,7 +2,7 @@ from datetime import date
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
+from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.stages import (
     StageRule,
     read_rules,

@@ -6,15 +6,15 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient, request_hash
-from ingest.jobs import IngestReport, Job
-from ingest.landing import Fetch, Landed, land
-from ingest.payloads import Page
-from ingest.plan import SYMBOLS_PER_FETCH, Ask, asks, begin_of
-from ingest.silence import Silence, silent
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.unanswered import Silence, silent
+from ingest.landing.windows import SYMBOLS_PER_FETCH, Ask, asks, begin_of
+from ingest.landing.writer import Fetch, Landed, land
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient, request_hash
 from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
 from trademl.symbology import to_vendor
 

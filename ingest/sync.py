@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest.bodies import keep_body
 from ingest.datasets import DATASETS
-from ingest.http import VendorClient
-from ingest.jobs import ClientFactory, IngestReport, Job
+from ingest.landing.job import IngestReport, Job
+from ingest.transport.body_archive import keep_body
+from ingest.transport.client import ClientFactory, VendorClient
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 from trademl.symbology import from_vendor

@@ -13,16 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.bookmarks import newest_in
-from ingest.endpoints import ENDPOINTS, ENVELOPE, UTC_TIME, Endpoint
-from ingest.payloads import Page, check_symbols, repeated
-from ingest.staging import Staged, staged_file
+from ingest.landing.bookmarks import newest_in
+from ingest.landing.staged_file import Staged, staged_file
+from ingest.payloads.decode import Page, check_symbols, repeated
+from ingest.payloads.endpoint import ENVELOPE, UTC_TIME, Endpoint
 from trademl.clock import iso
 from trademl.errors import DataError, SchemaDrift
 from trademl.files import sha256_of_bytes
 from trademl.symbology import from_vendor
-
-__all__ = ["ENDPOINTS", "Fetch", "Landed", "land"]
 
 Facts = Callable[[], Mapping[str, str]]
 """What is known about a file when its last page is written."""

@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest.endpoints import UTC_TIME, Endpoint
-from ingest.http import NOT_JSON, Answer
+from ingest.payloads.endpoint import UTC_TIME, Endpoint
+from ingest.transport.client import NOT_JSON, Answer
 from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from ingest.bookmarks import Span
+Span = tuple[date, date]
+"""First and last day, inclusive."""
 
 ROWS_PER_FETCH = 250_000
 """Bars that one fetch may hold at most: 25 pages of Alpaca, some 30 MB in memory at the end."""
@@ -90,6 +91,17 @@ def begin_of(
         if first <= start <= last:
             return None if last >= end else max(start, step_back(last))
     return start
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans of days in order, joined where they overlap or follow each other day by day."""
+    result: list[Span] = []
+    for start, end in sorted(spans):
+        if result and start <= result[-1][1] + timedelta(days=1):
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((start, end))
+    return result
 
 
 def _windows(start: date, end: date, rows_per_session: int) -> Iterable[Span]:

@@ -17,7 +17,7 @@ import httpx
 import msgspec
 import stamina
 
-from ingest.pace import Turn
+from ingest.transport.throttle import Turn
 from trademl import __version__
 from trademl.errors import (
     NotEntitled,
@@ -396,3 +396,7 @@ def _message(body: bytes) -> str:
         return str(content)
     names = ("message", "msg", "error", "error_message", "Error Message", "Information", "Note")
     return str(next((content[name] for name in names if content.get(name)), content))
+
+
+ClientFactory = Callable[..., VendorClient]
+"""``VendorClient`` or something that is called like it (tests give shorter time limits)."""

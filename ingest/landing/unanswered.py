@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ingest.bookmarks import Envelope, moment_in, reading
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.jobs import FRESH
+from ingest.landing.bookmarks import Envelope, moment_in, reading
+from ingest.landing.job import FRESH
+from ingest.payloads.endpoint import Endpoint
 from trademl.symbology import from_vendor
 
 MOST_ASKS = 3
@@ -62,7 +62,7 @@ def silent(
         for symbol in found.symbols:
             asked.setdefault(symbol, []).append(found.ingested_at)
         if found.newest is not None and session_of(found.newest) >= day:
-            newest = _newest_of_each(found.path, endpoint.path)
+            newest = _newest_of_each(found.path, endpoint)
             answered |= {name for name, moment in newest.items() if session_of(moment) >= day}
     missing = {
         symbol: Silence(len(times), max(times))
@@ -73,9 +73,8 @@ def silent(
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _newest_of_each(path: Path, place: str) -> Mapping[str, datetime]:
+def _newest_of_each(path: Path, endpoint: Endpoint) -> Mapping[str, datetime]:
     """The latest event time of each symbol in a landed file, by the lake's names."""
-    endpoint = ENDPOINTS[place]
     assert endpoint.event_time is not None
     columns = [endpoint.symbol, endpoint.event_time]
     with reading(path), pq.ParquetFile(path) as file:

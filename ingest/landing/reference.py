@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope, Span
-from ingest.endpoints import ENDPOINTS, Endpoint
-from ingest.http import request_hash
-from ingest.jobs import IngestReport, Job
-from ingest.landing import Fetch, land
-from ingest.payloads import Page
+from ingest.endpoints import ENDPOINTS
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.windows import Span
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import request_hash
 from ingest.vendors import file
 from trademl.errors import ConfigError
 

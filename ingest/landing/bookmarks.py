@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -14,11 +14,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.endpoints import Endpoint
+from ingest.landing.windows import Span, merged
+from ingest.payloads.endpoint import Endpoint
 from trademl.clock import parse_clock
 from trademl.errors import DataError
-
-Span = tuple[date, date]
 
 _SETTLED_SECONDS = 60
 """A folder that was changed this long ago gets another time when it is changed again, whatever the
@@ -123,17 +122,6 @@ def coverage(envelopes: Iterable[Envelope], symbols: Collection[str]) -> dict[st
 def symbols_of(envelopes: Iterable[Envelope]) -> frozenset[str]:
     """All symbols that files cover."""
     return frozenset().union(*{found.symbols for found in envelopes})
-
-
-def merged(spans: Iterable[Span]) -> list[Span]:
-    """Spans of days in order, joined where they overlap or follow each other day by day."""
-    result: list[Span] = []
-    for start, end in sorted(spans):
-        if result and start <= result[-1][1] + timedelta(days=1):
-            result[-1] = (result[-1][0], max(result[-1][1], end))
-        else:
-            result.append((start, end))
-    return result
 
 
 def newest_event(envelopes: Iterable[Envelope]) -> datetime | None:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient, request_hash
-from ingest.jobs import IngestReport, Job
-from ingest.landing import Fetch, Landed, land
-from ingest.payloads import Page
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.writer import Fetch, Landed, land
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient, request_hash
 from trademl.errors import ConfigError, StaleData
 from trademl.sessions import sessions_between
 

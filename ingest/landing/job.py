@@ -1,17 +1,14 @@
 """What a run of ``ingest`` is given, and what it reports."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from ingest.http import VendorClient
+from ingest.transport.client import ClientFactory
 from trademl.settings import Settings
 
 FRESH = timedelta(hours=12)
 """A younger landing is taken as it is: nightly runs fetch once, repeated ones do not."""
-ClientFactory = Callable[..., VendorClient]
-"""``VendorClient`` or something that is called like it (tests give shorter time limits)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from ingest.capabilities import Capability, Registry, read_capabilities
+from ingest.catalog.capabilities import Capability, Registry, read_capabilities
 
 RECENT_DAYS = 2
 """Data not older than this counts as recent."""

@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
-from ingest import bookmarks
-from ingest.bookmarks import Envelope
-from ingest.endpoints import Endpoint
-from ingest.http import VendorClient, request_hash
-from ingest.jobs import IngestReport, Job
-from ingest.landing import Fetch, Landed, land
-from ingest.payloads import Page
-from ingest.plan import begin_of
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.windows import begin_of, merged
+from ingest.landing.writer import Fetch, Landed, land
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient, request_hash
 from trademl.errors import ConfigError, DataError
 from trademl.symbology import to_vendor
 
@@ -129,11 +129,7 @@ def windows_to_ask(
     whole = [found for found in before if not found.symbols]
     if any(is_fresh(job, found) and _holds(found, job, last) for found in whole):
         return []
-    spans = {
-        "": bookmarks.merged(
-            (found.start, found.end) for found in whole if found.start and found.end
-        )
-    }
+    spans = {"": merged((found.start, found.end) for found in whole if found.start and found.end)}
     end = min(job.end or last, last)
     start = begin_of(spans, "", job.start, end, history, lambda day: day - overlap)
     return [] if start is None else cut_window(start, end, days)
