@@ -10,12 +10,14 @@ from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ingest.datasets import alphavantage
-from ingest.datasets.alpaca import listed_equities
-from ingest.datasets.binance import listed_crypto
-from ingest.datasets.common import newest_rows
 from ingest.node_context import Node
-from ingest.vendors import alpaca, binance, sec_edgar
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alpaca.datasets import listed_equities
+from ingest.vendors.alphavantage import datasets as alphavantage
+from ingest.vendors.binance import client as binance
+from ingest.vendors.binance.datasets import listed_crypto
+from ingest.vendors.dataset import newest_rows
+from ingest.vendors.sec_edgar import schema
 from trademl.sessions import last_completed
 from trademl.symbology import to_vendor
 
@@ -96,7 +98,7 @@ def _companies(node: Node) -> Sequence[str]:
     universe = _universe(node)
     if not universe:
         return ()
-    rows = newest_rows(node.data_dir, sec_edgar.TICKERS, "company_tickers", ["ticker", "cik"])
+    rows = newest_rows(node.data_dir, schema.TICKERS, "company_tickers", ["ticker", "cik"])
     known = {row["ticker"]: row["cik"] for row in rows}
     ciks = (known.get(to_vendor("sec_edgar", symbol)) for symbol in universe)
     return tuple(dict.fromkeys(cik for cik in ciks if cik is not None))

@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.node_context import Node
 from ingest.stage_coverage import without_minutes
 from ingest.stages import Stage, in_lanes, read_stage
 from ingest.tasks import Work
 from ingest.unlanded import HISTORY, SETTLE_DAYS, settled
+from ingest.vendors.registry import ENDPOINTS
 from trademl import lake
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from ingest.active import ACTIVE, Active
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import FRESH
 from ingest.landing.unanswered import silent
 from ingest.node_context import Node
 from ingest.tasks import Work
+from ingest.vendors.registry import ENDPOINTS
 from ingest.work import has_keys
 from trademl.errors import DataError
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import duckdb
 
 from ingest.control import Control
-from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
 from ingest.node_context import Node
 from ingest.payloads.decode import DRIFT
 from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
+from ingest.vendors.registry import ENDPOINTS
 from trademl import lake
 from trademl.errors import TradeMLError
 

@@ -10,8 +10,6 @@ from dotenv import dotenv_values
 
 from ingest.catalog.capabilities import Registry
 from ingest.control import Control, control_path
-from ingest.datasets.common import newest_rows
-from ingest.endpoints import ENDPOINTS
 from ingest.node_clock import NodeClock
 from ingest.queue import Queue
 from ingest.stages import (
@@ -25,6 +23,8 @@ from ingest.stages import (
 )
 from ingest.tasks import chunks
 from ingest.unlanded import Unlanded, find_unlanded, settled
+from ingest.vendors.dataset import newest_rows
+from ingest.vendors.registry import ENDPOINTS
 from trademl.env_file import patch_env
 from trademl.errors import ConfigError, DataError
 from trademl.files import write_atomic

@@ -12,8 +12,6 @@ import duckdb
 import msgspec
 import structlog
 
-from ingest.endpoints import ENDPOINTS
-from ingest.endpoints.node import QC_PROBE
 from ingest.landing import bookmarks
 from ingest.landing.writer import Fetch, land
 from ingest.node_context import Node
@@ -21,6 +19,8 @@ from ingest.payloads.decode import Page, table_of
 from ingest.pipeline_runs import finish_run, start_run
 from ingest.tasks import Lease, Task, Work
 from ingest.transport.client import request_hash
+from ingest.vendors.node.schema import QC_PROBE
+from ingest.vendors.registry import ENDPOINTS
 from trademl import lake
 from trademl.files import sha256_of_bytes
 from trademl.symbology import to_vendor

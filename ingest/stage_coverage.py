@@ -8,13 +8,13 @@ from itertools import chain
 import duckdb
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.landing.windows import Span
 from ingest.node_context import Node
 from ingest.payloads.endpoint import Endpoint
 from ingest.stages import Stage
 from ingest.unlanded import HISTORY
+from ingest.vendors.registry import ENDPOINTS
 from ingest.work import served_from, usable_vendors
 from trademl import lake
 from trademl.errors import ConfigError

@@ -7,15 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ingest.datasets import DATASETS
 from ingest.landing.job import IngestReport, Job
 from ingest.transport.body_archive import keep_body
 from ingest.transport.client import ClientFactory, VendorClient
+from ingest.vendors.registry import DATASETS
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 from trademl.symbology import from_vendor
-
-__all__ = ["DATASETS", "IngestReport", "run_ingest"]
 
 FIRST_DAY, LAST_DAY = date(1970, 1, 1), date(2099, 12, 31)
 """No vendor has anything beyond; a day outside is a slip of the pen."""

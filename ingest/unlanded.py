@@ -11,12 +11,12 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from ingest.catalog.capabilities import Registry
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.node_context import Node
 from ingest.queue import Queue
 from ingest.stages import Stage, read_stage, works
 from ingest.tasks import Work, chunks, uncovered
+from ingest.vendors.registry import ENDPOINTS
 from ingest.work import served_from, usable_vendors
 from trademl.errors import ConfigError
 from trademl.sessions import sessions_between

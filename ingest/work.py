@@ -8,12 +8,13 @@ from pydantic import SecretStr
 
 from ingest.catalog.capabilities import Registry
 from ingest.catalog.routing import Known, route_window
-from ingest.datasets import DATASETS, fmp
 from ingest.landing.job import IngestReport
 from ingest.queue import Providers
 from ingest.sync import run_ingest
 from ingest.tasks import Task
 from ingest.transport.client import ClientFactory, VendorClient
+from ingest.vendors.fmp import datasets as fmp
+from ingest.vendors.registry import DATASETS
 from trademl.errors import ConfigError
 from trademl.settings import Settings
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest.endpoints import ENDPOINTS
+from ingest.vendors.registry import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("ingest", "simulator", "models_ml", "optimize", "trademl", "dbt_project")

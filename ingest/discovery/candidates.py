@@ -10,7 +10,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from ingest.discovery.presets import Scanner
-from ingest.vendors.tradingview import DAILY
+from ingest.vendors.tradingview.client import DAILY
 from trademl.errors import DataError
 
 ASSET_TYPES = {"stock": "equity", "dr": "equity", "fund": "etf", "spot": "spot", "swap": "perp"}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ingest.vendors.tradingview import Scan
+from ingest.vendors.tradingview.client import Scan
 from trademl.errors import ConfigError
 
 SCANNER_DIRECTORY = Path(__file__).resolve().parent / "scanners"

@@ -8,7 +8,7 @@ from ingest.discovery.candidates import Candidate, Rejection, read_scan, sort_ro
 from ingest.discovery.pool import normalise_quotes
 from ingest.discovery.presets import Scanner
 from ingest.landing.job import Job
-from ingest.scans import land_scan
+from ingest.vendors.tradingview.scans import land_scan
 from trademl.errors import TradeMLError, VendorError
 
 DATASET = "discovery"

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import IngestReport, Job
@@ -12,7 +11,6 @@ from ingest.landing.writer import Fetch, land
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import request_hash
-from ingest.vendors import file
 from trademl.errors import ConfigError
 
 
@@ -64,26 +62,11 @@ def land_reference(job: Job, source: ReferenceSource) -> IngestReport:
         end=end if source.window else None,
         symbols=symbols,
     )
-    return _land(job, fetch, source.pages(job, (start, end)))
+    return land_whole(job, fetch, source.pages(job, (start, end)))
 
 
-def land_file(job: Job, dataset: str) -> IngestReport:
-    """Lands a reference file unless its content is the one landed last."""
-    endpoint, folder = ENDPOINTS[f"file/{dataset}"], job.settings.reference_dir
-    wanted = " or ".join(file.names(dataset))
-    if folder is None:
-        return IngestReport(skipped=(f"no data: TRADEML_REFERENCE_DIR is not set ({wanted})",))
-    found = file.find(folder, dataset)
-    if found is None:
-        return IngestReport(skipped=(f"no data: {folder} has no {wanted}",))
-    chain = request_hash("file", dataset, {"sha256": found.sha256})
-    last = bookmarks.landed(job.data_dir, endpoint)[-1:]
-    if last and last[0].request_hash == chain:
-        return IngestReport(skipped=(f"{found.path.name} has not changed since it was landed",))
-    return _land(job, Fetch(endpoint, dataset, chain), file.pages(found, dataset))
-
-
-def _land(job: Job, fetch: Fetch, pages: Iterator[Page]) -> IngestReport:
+def land_whole(job: Job, fetch: Fetch, pages: Iterator[Page]) -> IngestReport:
+    """Lands pages as one file, and reports it."""
     landed = land(job.data_dir, fetch, pages, job.clock)
     return IngestReport((landed.path,) if landed.path else (), landed.rows)
 

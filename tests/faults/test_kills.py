@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.endpoints import ENDPOINTS
 from ingest.payloads.endpoint import ENVELOPE
+from ingest.vendors.registry import ENDPOINTS
 from optimize.alpha import is_finished
 from simulator.market.clocks import market_clock
 from simulator.market.simulate import simulate_market

@@ -13,8 +13,8 @@ from ingest.discovery.presets import load_scanner
 from ingest.discovery.run import run_discovery
 from ingest.sync import run_ingest
 from ingest.transport.client import VendorClient
-from ingest.vendors import tradingview
-from ingest.vendors.tradingview import Scan
+from ingest.vendors.tradingview import client as tradingview
+from ingest.vendors.tradingview.client import Scan
 from simulator.replay.server import ReplayServer
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (

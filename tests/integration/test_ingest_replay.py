@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from ingest.landing import windows
 from ingest.sync import run_ingest
 from ingest.transport.client import Banned, VendorClient
-from ingest.vendors import alpaca, binance
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.binance import client as binance
 from simulator.replay.server import ReplayServer
 from tests.unit.ingest.markets import (
     LAST,

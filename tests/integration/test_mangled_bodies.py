@@ -8,20 +8,18 @@ from datetime import date
 import httpx
 import pytest
 
-from ingest.datasets import DATASETS
 from ingest.sync import run_ingest
 from ingest.transport import throttle
 from ingest.transport.client import VendorClient
-from ingest.vendors import (
-    alpaca,
-    alpaca_options,
-    binance,
-    fred,
-    massive,
-    massive_bars,
-    massive_options,
-    tradingview,
-)
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alpaca import options as alpaca_options
+from ingest.vendors.binance import client as binance
+from ingest.vendors.fred import client as fred
+from ingest.vendors.massive import bars as massive_bars
+from ingest.vendors.massive import client as massive
+from ingest.vendors.massive import options as massive_options
+from ingest.vendors.registry import DATASETS
+from ingest.vendors.tradingview import client as tradingview
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import sec_edgar
 from simulator.replay.vendors.sec_removals import FIRST_CIK

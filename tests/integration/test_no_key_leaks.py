@@ -14,12 +14,12 @@ import httpx
 import pytest
 import structlog
 
-from ingest.datasets import DATASETS
 from ingest.node import work
 from ingest.sync import run_ingest
 from ingest.tasks import Work
 from ingest.transport.client import VendorClient
 from ingest.transport.throttle import Pace
+from ingest.vendors.registry import DATASETS
 from simulator.replay.server import ReplayServer
 from tests.integration import replay_support, vendor_support
 from tests.integration.node_support import Steps, make_node, tasks

@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.audit import Scope, audit
-from ingest.endpoints import ENDPOINTS
 from ingest.export import export_nightly
 from ingest.health import check_health
 from ingest.landing.writer import Fetch, land
@@ -17,6 +16,7 @@ from ingest.node_slots import alone
 from ingest.payloads.decode import DRIFT, Page, table_of
 from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
 from ingest.tasks import Work
+from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run

@@ -5,8 +5,6 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.datasets.common import newest_rows
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.landing.unanswered import silent
 from ingest.node import run_once, tick, work
@@ -16,6 +14,8 @@ from ingest.probes import compare
 from ingest.stages import Stage, works, write_stage
 from ingest.tasks import Task
 from ingest.unlanded import UNLANDED
+from ingest.vendors.dataset import newest_rows
+from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run

@@ -13,7 +13,7 @@ from ingest.repair import backfill, repair
 from ingest.stages import Stage, stage_path, write_stage
 from ingest.sync import run_ingest
 from ingest.tasks import Work
-from ingest.vendors import binance
+from ingest.vendors.binance import client as binance
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.integration.week_market import minute_rows

@@ -3,13 +3,13 @@
 import json
 from datetime import date, timedelta
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.node import maintain, plan, run_once, work
 from ingest.node_slots import HEAVY, MAINTENANCE
 from ingest.pipeline_runs import pipeline_runs
 from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.tasks import Work
+from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest
 from tests.integration.node_support import PROBING, QUICK, Steps, make_node, spent, tasks

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.node import plan, work
 from ingest.node_slots import alone
@@ -15,6 +14,7 @@ from ingest.stage_coverage import coverage
 from ingest.stages import Stage, read_stage, works, write_stage
 from ingest.tasks import Work
 from ingest.unlanded import UNLANDED, of_stage
+from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import run

@@ -12,8 +12,6 @@ from itertools import pairwise
 import pytest
 import stamina
 
-from ingest.datasets import sec_edgar as removals
-from ingest.endpoints import ENDPOINTS
 from ingest.forward import ages
 from ingest.landing import bookmarks
 from ingest.landing.job import FRESH
@@ -23,7 +21,11 @@ from ingest.pipeline_runs import finish_run, start_run
 from ingest.stages import Stage, read_rules, write_stage
 from ingest.tasks import Work
 from ingest.transport.client import VendorClient
-from ingest.vendors import alphavantage, fred, sec_edgar
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.fred import client as fred
+from ingest.vendors.registry import ENDPOINTS
+from ingest.vendors.sec_edgar import client as sec_edgar
+from ingest.vendors.sec_edgar import datasets as removals
 from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest
 from tests.integration.node_support import Steps, make_node, no_build, tasks

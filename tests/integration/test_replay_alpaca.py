@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from ingest.landing import windows
-from ingest.vendors import alpaca, alpaca_options
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alpaca import options as alpaca_options
 from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import SECRET, minute_rows, option_rows, rich_market, run
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, leftovers

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import pytest
 import stamina
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import bookmarks
 from ingest.probes import compare
 from ingest.tasks import Task
 from ingest.transport import throttle
 from ingest.transport.client import Exhausted, VendorClient
-from ingest.vendors import alphavantage, fmp
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.fmp import client as fmp
+from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import alphavantage as alphavantage_wire
 from simulator.replay.vendors import fmp as fmp_wire

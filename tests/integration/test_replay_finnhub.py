@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from ingest.transport.client import VendorClient
-from ingest.vendors import finnhub
+from ingest.vendors.finnhub import client as finnhub
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import finnhub as finnhub_wire
 from tests.integration.replay_support import SECRET, earnings_rows, option_rows, rich_market, run

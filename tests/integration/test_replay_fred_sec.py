@@ -8,7 +8,7 @@ import stamina
 
 from ingest.transport import throttle
 from ingest.transport.client import Banned
-from ingest.vendors import fred
+from ingest.vendors.fred import client as fred
 from simulator.replay.server import ReplayServer
 from simulator.replay.vendors import fred as fred_wire
 from simulator.replay.vendors import sec_edgar

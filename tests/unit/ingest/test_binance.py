@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from ingest.transport.client import VendorClient
-from ingest.vendors import binance
+from ingest.vendors.binance import client as binance
 from trademl.errors import NotEntitled, RateLimited, SchemaDrift, Unavailable
 
 DAY = 86_400_000

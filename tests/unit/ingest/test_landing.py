@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.endpoints import ENDPOINTS
 from ingest.landing import writer
 from ingest.landing.writer import Fetch, land
 from ingest.payloads.decode import Page, table_of, utc_of
+from ingest.vendors.registry import ENDPOINTS
 from tests.unit.ingest.markets import landed_files, landed_rows, leftovers
 from trademl.errors import DataError, SchemaDrift, Unavailable
 

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ingest.sync import DATASETS, run_ingest
+from ingest.sync import run_ingest
+from ingest.vendors.registry import DATASETS
 from tests.unit.ingest.markets import landed_rows, leftovers, listing, write
 from trademl.errors import ConfigError, DataError, SchemaDrift
 from trademl.sessions import last_completed, sessions_before, sessions_between

@@ -5,8 +5,8 @@ import httpx
 import pytest
 
 from ingest.transport.client import VendorClient
-from ingest.vendors import tradingview
-from ingest.vendors.tradingview import Scan
+from ingest.vendors.tradingview import client as tradingview
+from ingest.vendors.tradingview.client import Scan
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "data" / "payloads"

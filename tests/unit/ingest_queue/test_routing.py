@@ -7,7 +7,7 @@ import pytest
 from ingest import work
 from ingest.catalog.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
 from ingest.catalog.routing import Known, route, route_window
-from ingest.datasets import DATASETS
+from ingest.vendors.registry import DATASETS
 from tests.unit.ingest_queue.node import capability, registry
 from trademl import api
 from trademl.errors import ConfigError
