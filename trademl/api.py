@@ -5,14 +5,14 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from ingest.audit import TABLES, Scope, audit, window_of
 from ingest.catalog import routing
-from ingest.known import known_of
-from ingest.node import HEAVY_DAYS
-from ingest.node_clock import NodeClock, machine_clock
-from ingest.node_context import Node, open_node
-from ingest.repair import backfill
-from ingest.unlanded import of_stage, queue_unlanded
+from ingest.control.clock import NodeClock, machine_clock
+from ingest.node.context import Node, open_node
+from ingest.node.daemon import HEAVY_DAYS
+from ingest.node.planning.audit import TABLES, Scope, audit, window_of
+from ingest.node.planning.routing_facts import known_of
+from ingest.node.repair import backfill
+from ingest.node.stages.missing_history import of_stage, queue_unlanded
 from models_ml.cpcv import CombinatorialPurgedCV
 from models_ml.overfitting import (
     PboResult,

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
-from ingest.discovery.presets import Scanner
+from ingest.discovery.scanner_config import Scanner
 from ingest.vendors.tradingview.client import DAILY
 from trademl.errors import DataError
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import structlog
 
-from ingest.forward import forward
-from ingest.node import work
+from ingest.node.daemon import work
+from ingest.node.planning.forward import forward
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node
 from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, small_market, write

@@ -12,12 +12,12 @@ from datetime import timedelta
 import pytest
 
 from ingest.catalog.capabilities import Registry, read_capabilities
-from ingest.control import Control, control_path
-from ingest.node_clock import machine_clock
-from ingest.node_slots import HEAVY, MAINTENANCE
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.queue import Queue
-from ingest.tasks import Work
+from ingest.control.clock import machine_clock
+from ingest.control.database import Control, control_path
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.queue import Queue
+from ingest.control.tasks import Work
+from ingest.node.instances import HEAVY, MAINTENANCE
 from simulator.replay.faults import Faults
 from simulator.replay.server import ReplayServer
 from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed

@@ -6,9 +6,9 @@ from functools import partial
 
 from pydantic import SecretStr
 
+from ingest.control.clock import NodeClock
 from ingest.landing.writer import Fetch, land
-from ingest.node_clock import NodeClock
-from ingest.node_context import open_node
+from ingest.node.context import open_node
 from ingest.transport.client import VendorClient
 from ingest.vendors.registry import ENDPOINTS
 from tests.unit.ingest.markets import MORNING_AFTER

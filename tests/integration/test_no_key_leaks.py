@@ -14,9 +14,9 @@ import httpx
 import pytest
 import structlog
 
-from ingest.node import work
+from ingest.control.tasks import Work
+from ingest.node.daemon import work
 from ingest.sync import run_ingest
-from ingest.tasks import Work
 from ingest.transport.client import VendorClient
 from ingest.transport.throttle import Pace
 from ingest.vendors.registry import DATASETS

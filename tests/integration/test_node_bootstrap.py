@@ -18,10 +18,10 @@ import duckdb
 import pytest
 
 from ingest.catalog.capabilities import Registry, read_capabilities
-from ingest.executors import Tally
-from ingest.node import alone, work
+from ingest.control.tasks import Work
+from ingest.node.daemon import alone, work
+from ingest.node.execution.executor import Tally
 from ingest.sync import run_ingest
-from ingest.tasks import Work
 from ingest.transport.client import VendorClient
 from simulator.market.clocks import market_clock
 from simulator.replay.server import ReplayServer

@@ -10,11 +10,11 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from ingest import node as loops
-from ingest.forward import forward
-from ingest.node import last_start, run_node, run_once, tick
-from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
-from ingest.pipeline_runs import pipeline_runs, start_run
+from ingest.control.pipeline_runs import pipeline_runs, start_run
+from ingest.node import daemon as loops
+from ingest.node.daemon import last_start, run_node, run_once, tick
+from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.node.planning.forward import forward
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run

@@ -12,14 +12,14 @@ from itertools import pairwise
 import pytest
 import stamina
 
-from ingest.forward import ages
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.tasks import Work
 from ingest.landing import bookmarks
 from ingest.landing.job import FRESH
-from ingest.node import forward, tick, work
-from ingest.node_slots import HEAVY, MAINTENANCE, alone
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.stages import Stage, read_rules, write_stage
-from ingest.tasks import Work
+from ingest.node.daemon import forward, tick, work
+from ingest.node.instances import HEAVY, MAINTENANCE, alone
+from ingest.node.planning.forward import ages
+from ingest.node.stage_file import Stage, read_rules, write_stage
 from ingest.transport.client import VendorClient
 from ingest.vendors.alphavantage import client as alphavantage
 from ingest.vendors.fred import client as fred

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 import stamina
 
+from ingest.control.tasks import Task
 from ingest.landing import bookmarks
-from ingest.probes import compare
-from ingest.tasks import Task
+from ingest.node.planning.probes import compare
 from ingest.transport import throttle
 from ingest.transport.client import Exhausted, VendorClient
 from ingest.vendors.alphavantage import client as alphavantage

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from ingest.discovery.listed import listed_symbols
-from ingest.manual import client_by_hand
+from ingest.control.metered_client import client_by_hand
+from ingest.discovery.candidate_symbols import listed_symbols
 from ingest.sync import run_ingest
 from simulator.replay.server import ReplayServer
 from trademl.cli.options import data_option, moment_of

@@ -10,16 +10,16 @@ from typing import Any
 
 import click
 
-from ingest.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
-from ingest.control import control_path
-from ingest.executors import Tally
-from ingest.health import check_health
-from ingest.node import HEAVY_DAYS, has_bars, run_node, run_once
-from ingest.node_clock import NodeClock, machine_clock
-from ingest.node_context import Node, Wait, open_node
-from ingest.node_state import last_error, read_state
-from ingest.repair import MOST_FILLS, backfill, repair
-from ingest.unlanded import of_stage, queue_unlanded
+from ingest.control.clock import NodeClock, machine_clock
+from ingest.control.database import control_path
+from ingest.control.reader import last_error, read_state
+from ingest.node.context import Node, Wait, open_node
+from ingest.node.daemon import HEAVY_DAYS, has_bars, run_node, run_once
+from ingest.node.execution.executor import Tally
+from ingest.node.health import check_health
+from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
+from ingest.node.repair import MOST_FILLS, backfill, repair
+from ingest.node.stages.missing_history import of_stage, queue_unlanded
 from trademl.cli import main_of
 from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch

@@ -15,8 +15,8 @@ import click
 from dotenv import dotenv_values
 
 from ingest.catalog.capabilities import Registry, read_capabilities
-from ingest.node_clock import machine_clock
-from ingest.node_setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
+from ingest.control.clock import machine_clock
+from ingest.node.setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
 from trademl.log import log_to

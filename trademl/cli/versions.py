@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ingest.export import copy_control
+from ingest.node.export import copy_control
 from trademl import lake
 from trademl.cli.options import data_option
 from trademl.errors import ConfigError

@@ -52,6 +52,21 @@ def _alpaca_trading(job: Job) -> VendorClient:
     return _alpaca(job, job.settings.alpaca_trading_url)
 
 
+def tradable_equities(data_dir: Path) -> list[str]:
+    """Active, tradable US equities of the landed listing, by name; OTC names are not among them.
+
+    Raises:
+        DataError: No listing was landed yet.
+    """
+    columns = ["symbol", "exchange", "status", "tradable"]
+    rows = newest_rows(data_dir, schema.ASSETS, "assets", columns)
+    return sorted(
+        row["symbol"]
+        for row in rows
+        if row["exchange"] != "OTC" and row["status"] == "active" and row["tradable"]
+    )
+
+
 def listed_equities(data_dir: Path) -> list[str]:
     """Active and inactive equities of the consolidated tape; OTC names are not on it."""
     rows = newest_rows(data_dir, schema.ASSETS, "assets", ["symbol", "exchange"])

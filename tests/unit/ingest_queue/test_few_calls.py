@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from ingest.catalog.capabilities import Registry, read_capabilities
-from ingest.tasks import Work
+from ingest.control.tasks import Work
 from tests.unit.ingest_queue.node import FakeTime, Node
 
 FREE = Registry.of(read_capabilities()).rows

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 
 from ingest.catalog.capabilities import Registry, read_capabilities
-from ingest.stages import (
+from ingest.node.stage_file import (
     StageRule,
     read_rules,
     read_stage,
