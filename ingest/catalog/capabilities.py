@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import msgspec
 
 from trademl.errors import ConfigError
-from trademl.lake import PROJECT_ROOT
+from trademl.lake.versions import PROJECT_ROOT
 from trademl.settings import VENDOR_ALIASES
 
 REGISTRY_FILE = PROJECT_ROOT / "seeds" / "flow_data" / "vendor_capabilities.csv"

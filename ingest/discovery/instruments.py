@@ -14,7 +14,7 @@ from ingest.discovery.candidates import Candidate, Instrument
 from ingest.landing import bookmarks
 from ingest.vendors.binance import schema
 from trademl.errors import DataError, GateFailed
-from trademl.lake import PROJECT_ROOT
+from trademl.lake.versions import PROJECT_ROOT
 
 TICK_SEED = PROJECT_ROOT / "seeds" / "flow_data" / "tick_size_regime.csv"
 REQUIRED = ("tick_size", "lot_size", "price_precision")

@@ -21,8 +21,8 @@ from ingest.transport.client import ClientFactory, VendorClient
 from trademl import __version__
 from trademl.clock import iso
 from trademl.errors import DataError
+from trademl.runs.workspace import export_folder
 from trademl.settings import Settings
-from trademl.workspace import export_folder
 
 
 @dataclass(frozen=True, slots=True)

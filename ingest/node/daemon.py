@@ -27,8 +27,8 @@ from ingest.node.schedule import is_due, is_due_daily, latest
 from ingest.node.stages.gate import GATE, gate
 from ingest.node.stages.missing_history import UNLANDED, of_stage, queue_unlanded
 from ingest.sync import run_ingest
-from trademl import lake
 from trademl.errors import TradeMLError
+from trademl.lake import versions as lake
 
 FORWARD_EVERY = timedelta(minutes=15)
 LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30

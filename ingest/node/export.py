@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from ingest.control.database import control_path
 from ingest.control.reader import read_table
-from trademl import lake
 from trademl.errors import DataError
 from trademl.files import sha256_of_file, write_atomic
+from trademl.lake import versions as lake
 
 MANIFEST = "manifest.json"
 _TABLES = """

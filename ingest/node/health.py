@@ -13,8 +13,8 @@ from ingest.node.context import Node
 from ingest.node.planning.forward import ages
 from ingest.payloads.decode import DRIFT
 from ingest.vendors.registry import ENDPOINTS
-from trademl import lake
 from trademl.errors import TradeMLError
+from trademl.lake import versions as lake
 
 HEALTH = "audit_health"
 _SHOWN = 5

@@ -14,7 +14,7 @@ from ingest.node.instances import alone
 from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit
 from ingest.node.stages.missing_history import Unlanded, of_node, queue_unlanded
 from trademl.errors import ConfigError, DataError
-from trademl.workspace import CANDIDATES, VALIDATED, export_folder
+from trademl.runs.workspace import CANDIDATES, VALIDATED, export_folder
 
 MOST_FILLS = 15
 DEPTH_DAYS = 725

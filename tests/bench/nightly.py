@@ -17,8 +17,8 @@ import psutil
 
 from simulator.market.clocks import market_clock, previous_clock
 from simulator.market.simulate import simulate_market
-from trademl import lake
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 REAL_MARKET = lake.PROJECT_ROOT.parent / "shared" / "data" / "market_us"
 LAND = """

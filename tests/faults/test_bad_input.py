@@ -24,8 +24,8 @@ from tests.integration.alpha_support import publish, small_lake, tree_hashes
 from tests.integration.lake_support import differing_cells, open_newest
 from tests.integration.test_ingest_disk import in_namespace
 from tests.unit.ingest.markets import landed_files
-from trademl import lake
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 BARS = ("ingest", "run", "--vendor", "alpaca", "--dataset", "equities_bars_1d")
 

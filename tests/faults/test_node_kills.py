@@ -24,8 +24,8 @@ from tests.faults.support import ROOT, assert_no_key, command, environment, mome
 from tests.integration.lake_support import open_newest
 from tests.unit.ingest import markets
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, small_market
-from trademl import lake
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")

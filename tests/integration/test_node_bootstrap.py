@@ -27,7 +27,7 @@ from simulator.market.clocks import market_clock
 from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, landed_files, small_market
-from trademl import lake
+from trademl.lake import versions as lake
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")

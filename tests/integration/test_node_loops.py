@@ -22,8 +22,8 @@ from tests.unit.ingest.markets import (
     small_market,
     write,
 )
-from trademl.cli.build import build
 from trademl.files import sha256_of_file
+from trademl.lake.build import build_lake
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
@@ -34,7 +34,7 @@ CONTRADICTED = ("BBB", date(2020, 3, 5))
 
 def full_build(data, clock):
     """The nightly build, from the landed files alone: a lake remembers rows whose file is gone."""
-    return build(data, clock, full_refresh=True).name
+    return build_lake(data, clock, full_refresh=True).name
 
 
 def statuses(data, table=EQUITIES):

@@ -31,7 +31,7 @@ from tests.integration.lake_support import open_newest
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.integration.week_market import ALL_KEYS, landed_whole, whole_market
 from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, trading_days
-from trademl.cli.build import build
+from trademl.lake.build import build_lake as build
 from trademl.sessions import sessions_between
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.

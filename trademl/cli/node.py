@@ -21,10 +21,10 @@ from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit, audit_m
 from ingest.node.repair import MOST_FILLS, backfill, repair
 from ingest.node.stages.missing_history import of_stage, queue_unlanded
 from trademl.cli import main_of
-from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
 from trademl.errors import Unavailable
+from trademl.lake.build import build_lake
 from trademl.log import log_to
 from trademl.settings import Settings
 
@@ -165,7 +165,7 @@ def make_node(
         settings,
         _clock(clock or settings.clock),
         waits,
-        lambda folder, moment: build(folder, moment, is_stopping=lambda: waits(0)).name,
+        lambda folder, moment: build_lake(folder, moment, is_stopping=lambda: waits(0)).name,
         base_url,
     )
 

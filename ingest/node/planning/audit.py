@@ -11,9 +11,9 @@ from ingest.node.stage_file import Stage, in_lanes, read_stage
 from ingest.node.stages.coverage import without_minutes
 from ingest.node.stages.missing_history import HISTORY, SETTLE_DAYS, settled
 from ingest.vendors.registry import ENDPOINTS
-from trademl import lake
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData
+from trademl.lake import versions as lake
 from trademl.sessions import sessions_between
 
 ASK_AGAIN_DAYS = 30

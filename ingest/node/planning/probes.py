@@ -21,8 +21,8 @@ from ingest.payloads.decode import Page, table_of
 from ingest.transport.client import request_hash
 from ingest.vendors.node.schema import QC_PROBE
 from ingest.vendors.registry import ENDPOINTS
-from trademl import lake
 from trademl.files import sha256_of_bytes
+from trademl.lake import versions as lake
 from trademl.symbology import to_vendor
 
 SAMPLE, RESULT = "qc_probe_sample", "qc_probe"

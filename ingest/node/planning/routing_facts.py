@@ -7,7 +7,7 @@ from ingest.catalog.routing import Known
 from ingest.control.database import control_path
 from ingest.control.reader import read_spent
 from ingest.node.planning.audit import TABLES
-from trademl import lake
+from trademl.lake import versions as lake
 
 
 def known_of(data_dir: Path, dataset: str, asof: date, today: date) -> Known:

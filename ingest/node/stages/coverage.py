@@ -16,8 +16,8 @@ from ingest.node.stage_file import Stage
 from ingest.node.stages.missing_history import HISTORY
 from ingest.payloads.endpoint import Endpoint
 from ingest.vendors.registry import ENDPOINTS
-from trademl import lake
 from trademl.errors import ConfigError
+from trademl.lake import versions as lake
 from trademl.sessions import sessions_between
 
 LEAST_ROWS, MOST_ROWS = 0.90, 1.20

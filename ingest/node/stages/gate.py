@@ -12,8 +12,8 @@ from ingest.node.providers import served_from, usable_vendors
 from ingest.node.stage_file import Stage, read_rules, read_stage, stage_of, works, write_stage
 from ingest.node.stages.coverage import coverage
 from ingest.vendors.alpaca.datasets import tradable_equities
-from trademl import lake
 from trademl.errors import DataError
+from trademl.lake import versions as lake
 
 GATE = "stage_gate"
 """The name of the gate's runs in ``pipeline_runs``."""
