@@ -1,6 +1,6 @@
 """``trademl ingest run``: lands what is missing of one dataset of one vendor, and nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 from ingest.landing.job import IngestReport, Job
 from ingest.transport.body_archive import keep_body
 from ingest.transport.client import ClientFactory, VendorClient
+from ingest.vendors.dataset import Dataset
 from ingest.vendors.registry import DATASETS
 from trademl.errors import ConfigError
 from trademl.settings import Settings
@@ -53,7 +54,7 @@ def run_ingest(
         DataError: A payload or a landed file cannot be trusted, or a named symbol is not known.
         VendorError: The vendor refused or failed.
     """
-    land_missing = _dataset(vendor, dataset)
+    declared = _dataset(vendor, dataset)
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
             raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
@@ -61,11 +62,13 @@ def run_ingest(
         raise ConfigError(f"start {start} is after end {end}")
     named = None
     if symbols is not None:
-        named = tuple(dict.fromkeys(from_vendor(vendor, symbol) for symbol in symbols))
+        named = tuple(
+            dict.fromkeys(from_vendor(symbol, declared.endpoint.class_mark) for symbol in symbols)
+        )
     keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, on_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, refetch)
-    return replace(land_missing(job), calls=clients.calls)
+    return replace(declared.land(job), calls=clients.calls)
 
 
 class _Clients:
@@ -84,7 +87,7 @@ class _Clients:
         return sum(client.calls for client in self._opened)
 
 
-def _dataset(vendor: str, dataset: str) -> Callable[[Job], IngestReport]:
+def _dataset(vendor: str, dataset: str) -> Dataset:
     if (vendor, dataset) not in DATASETS:
         known = ", ".join(" ".join(names) for names in DATASETS)
         raise ConfigError(f"no dataset {dataset!r} of vendor {vendor!r}; there are: {known}")
