@@ -20,7 +20,7 @@ from trademl.errors import ConfigError
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 STANDARD_TRIAL_TREES = 200
-"""Decision 18: a trial has 200 trees of 31 leaves; a profile with less says so."""
+"""A standard trial has 200 trees of 31 leaves; a profile with less says so."""
 STANDARD_TRIAL_LEAVES = 31
 MIN_TRIALS = 8
 RESERVED = {
@@ -83,7 +83,7 @@ class Validation:
         groups: Contiguous date groups.
         test_groups: Groups left out together; C(groups, test_groups) splits.
         embargo_sessions: Sessions after each test block that are not trained on.
-        min_group_sessions: A group shorter than this (half a year by S4) refuses the training.
+        min_group_sessions: A group shorter than this (half a year by default) refuses the training.
         pbo_blocks: Even number of blocks of CSCV.
     """
 

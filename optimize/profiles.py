@@ -43,7 +43,7 @@ PROFILE_DIRECTORY = Path(__file__).resolve().parent / "profiles"
 DEFAULTS = "defaults"
 
 MOST_ABS_RETURN = 5.0
-"""S2's bound of toxicity: a profile may ask for less, never for more."""
+"""The lake's bound of toxicity: a profile may ask for less, never for more."""
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -219,7 +219,7 @@ class OptimizerSection(_Section):
 
 
 class FeatureFlags(_Section):
-    """Switches, named as in the specification."""
+    """Switches of a run."""
 
     feat_short_direction: bool
     feat_directional_sign_test_gate_atomic: bool

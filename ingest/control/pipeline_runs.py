@@ -1,4 +1,4 @@
-"""The record of pipeline executions in the control file (S4 2.8)."""
+"""The record of pipeline executions in the control file."""
 
 import json
 import uuid

@@ -10,7 +10,7 @@ from trademl.errors import ConfigError, DataError
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What is read of a record (semantics A3)."""
+    """What is read of a record."""
 
     symbol: str
     physical_symbol: str | None = None

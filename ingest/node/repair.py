@@ -1,4 +1,4 @@
-"""Work on demand: the queue's backfills, and the gaps of one run's candidates (S4 2.4, S1 3.5)."""
+"""Work on demand: the queue's backfills, and the gaps of one run's candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Setting up a data node: steps that may be repeated, and the answers they were given (S4 10)."""
+"""Setting up a data node: steps that may be repeated, and the answers they were given."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """The data selector: a run's list of candidates, and whether the lake has every one of them.
 
 A list decides who may be chosen, and each of its symbols is required: one that the lake lacks, or
-knows only up to an earlier session, stops the run by name. Nothing is ever fetched (S1 3.3).
+knows only up to an earlier session, stops the run by name. Nothing is ever fetched.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]+:[A-Z0-9][A-Z0-9._&-]*$"
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a run reads of a candidate's record (semantics A3); the rest is the data cycle's."""
+    """What a run reads of a candidate's record; the rest is the data cycle's."""
 
     symbol: _Key
     direction: Literal["LONG", "SHORT"]

@@ -123,7 +123,7 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
             raise DataError(
                 f"model {model.sha256[:12]} names its features otherwise than its list: train again"
             )
-        # float32 as in training (decisions.md 17); one thread, because the pool is small.
+        # float32 as in training; one thread, because the pool is small.
         inputs = pool.matrix(list(model.features)).astype(np.float32)
         predicted = booster.predict(inputs, num_threads=1)
     except (lightgbm.basic.LightGBMError, ValueError) as error:

@@ -1,6 +1,6 @@
 """The returns matrix of a run: candidates by joint sessions, dense and never filled.
 
-The order of the steps is part of the meaning (semantics A4): a short history is dropped before the
+The order of the steps is part of the meaning: a short history is dropped before the
 share of missing sessions is judged, because one late listing would otherwise truncate everybody.
 """
 

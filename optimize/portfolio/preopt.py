@@ -67,7 +67,7 @@ def correlations(synthetic: ReturnsMatrix) -> dict[str, Any]:
 def antifragility_stats(
     synthetic: ReturnsMatrix, candidates: Mapping[str, Candidate], periods_per_year: int
 ) -> list[dict[str, Any]]:
-    """One record per atom on its synthetic stream (semantics A5, A11)."""
+    """One record per atom on its synthetic stream."""
     rows = [
         _stream_stats(name, stream, candidates[name], periods_per_year)
         for name, stream in zip(synthetic.names, synthetic.values.T, strict=True)
@@ -129,7 +129,7 @@ def _stream_stats(
         "N": int(stream.size),
         "Bars": int(stream.size),
         "Significance": min(1.0, stream.size / periods_per_year),
-        # No stress calendar reaches the run; .5 is the specification's value for "not tested".
+        # No stress calendar reaches the run; 0.5 is the value for "not tested".
         "Regime_Survival_Score": 0.5 if survival is None else survival,
         "Gap_Pct": 0.0 if gap is None else gap,
         "ADX": candidate.features["adx"],

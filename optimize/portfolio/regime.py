@@ -1,8 +1,9 @@
 """The market's regime at the decision date, from raw returns, without randomness.
 
-The score is the specification's weighted sum (semantics A11). It reads the equal-weight stream of
-the raw pool: synthetic shorts are turned round and would mix the signs of one market. The hidden
-Markov state of earlier systems is replaced by an exact split of rolling volatility into two groups.
+The score is the weighted sum of docs/specification/selection-synthesis-solvers.md#regime. It reads
+the equal-weight stream of the raw pool: synthetic shorts are turned round and would mix the signs
+of one market. The hidden Markov state of earlier systems is replaced by an exact split of rolling
+volatility into two groups.
 """
 
 from dataclasses import asdict, dataclass

@@ -46,7 +46,7 @@ def cluster(
     The distance is the mean over the lookbacks of sqrt((1 - rho) / 2), with rho the pairwise
     Pearson correlation of the last rows (zeros count as missing, fewer than 20 common rows as no
     correlation) shrunk to (1 - s) rho + s I; Ward's tree is cut at the threshold. Ward on an
-    averaged, not Euclidean distance is a heuristic. Source: semantics A7.
+    averaged, not Euclidean distance is a heuristic.
 
     Args:
         returns: shape (T, n), one column per asset, nan or 0 for missing.

@@ -285,7 +285,7 @@ def _finite(value: float) -> float | None:
 
 
 def _anomalies(portfolios: tuple[Portfolio, ...]) -> list[str]:
-    """Portfolios that should differ and do not (semantics A12)."""
+    """Portfolios that should differ and do not."""
     by_name = {item.name: item.weights for item in portfolios}
     if "hrp" not in by_name or "max_sharpe" not in by_name or by_name["hrp"].size < 3:
         return []

@@ -1,6 +1,6 @@
 """One sleeve, offline: from a published version to signed weights in a run directory.
 
-The order of the steps is fixed (semantics A1). Everything runs inside the network guard, on one
+The order of the steps is fixed. Everything runs inside the network guard, on one
 thread of linear algebra, with the run's clock; the same inputs give the same bytes. A run appears
 under its final name only when it is finished; a failed one appears too, marked as such, so that
 its ledger can be read, and is replaced by the next attempt.
@@ -122,7 +122,7 @@ def run_alpha(
         clock: The run's time; the only time in its artefacts.
         version: A published version; by default the one this run id is locked to, else the newest.
         model: Folder of the trained model.
-        candidates: A list of candidates (semantics A3): nobody else may be chosen, and the lake
+        candidates: A list of candidates: nobody else may be chosen, and the lake
             must have each of them. By default discovery's of this run id, else the one that the
             run was started with, else everybody in the universe.
         skip_analysis: Leave out the optional maps.

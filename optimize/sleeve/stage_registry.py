@@ -19,7 +19,7 @@ class Stage:
 
     Attributes:
         id: The name in ledgers, ``category.step``.
-        layer: ``L0`` to ``L4`` of the specification's hierarchy.
+        layer: ``L0`` to ``L4`` (docs/specification/README.md#layers-of-the-pipeline).
         contract: What its output satisfies.
     """
 

@@ -211,7 +211,7 @@ def solve_with_fallback(
 ) -> SolverResult:
     """Solve a named portfolio, going down its fallback chain with every failure on record.
 
-    max_sharpe -> min_variance -> erc -> equal_weight (semantics A12); hrp goes to erc. A method
+    max_sharpe -> min_variance -> erc -> equal_weight; hrp goes to erc. A method
     counts as failed when it raises a ``SolverError`` or its weights do not pass the stable-sum
     gate; broken input is not a failed method and raises at once.
 
@@ -252,7 +252,7 @@ def solve_with_fallback(
 def check_stable_sum(weights: FloatArray) -> None:
     """Refuse weights that are not finite or whose gross sum is at most 1e-6.
 
-    An all-zero answer must never be scaled up to a portfolio (S0, S2: stable-sum gate).
+    An all-zero answer must never be scaled up to a portfolio.
 
     Raises:
         Numerical: the weights do not pass.

@@ -8,7 +8,7 @@ from optimize.solvers.result import InvalidCovariance
 from trademl.quant.arrays import FloatArray
 
 KAPPA_MAX = 5000.0
-"""Largest accepted condition number (semantics A12; 15000 and 1e6 occur too)."""
+"""Largest accepted condition number (other systems take 15000 or 1e6)."""
 
 SHRINKAGE_STEPS = (0.01, 0.15, 0.50, 0.95)
 """Shares of the identity that are tried in turn on an ill-conditioned correlation matrix."""
@@ -127,7 +127,7 @@ def condition(cov: FloatArray, kappa_max: float | None = KAPPA_MAX) -> Condition
     in turn on (1 - s) R + s I with the variances kept, and the first that meets the bound wins.
     Variances alone may span more than the bound (a stablecoin beside a small coin): no shrinkage
     of the correlation reaches it then, and the bound is put to the correlation matrix instead,
-    since different scales are not collinearity. Source: semantics A12.
+    since different scales are not collinearity.
 
     Args:
         cov: a validated covariance, shape (n, n).

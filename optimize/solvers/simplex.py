@@ -8,7 +8,7 @@ from trademl.errors import Infeasible
 from trademl.quant.arrays import FloatArray
 
 STABLE_SUM = 1e-6
-"""Gross weight at or below which a solution counts as empty (S0, S2: stable sum gate)."""
+"""Gross weight at or below which a solution counts as empty (the stable-sum gate)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def sign_test(
     every cell of every atom (0 by default; negation and clipping are exact). After it, with
     ``optimized``: every SHORT atom of the profile stands there as LONG with a net weight that is
     not negative. Whatever could not be compared is an error, never a pass: no atoms, a missing
-    column, an undeclared column, another index. Source: semantics A10 with its fixes.
+    column, an undeclared column, another index.
 
     Args:
         synthetic: the solver's input, one column per atom id; None where the file is missing.

@@ -78,7 +78,6 @@ def test_optimise_reads_what_preopt_wrote(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [CLUSTERS_FILE, ANTIFRAGILITY_FILE, REGIME_FILE])
 def test_optimise_refuses_without_any_of_the_files(tmp_path: Path, name: str) -> None:
-    """Row 41."""
     write_preopt(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(GateFailed, match=f"PREOPT_MISSING.*{name}"):

@@ -95,7 +95,7 @@ def test_a_list_that_is_not_there_is_wrong_usage(tmp_path):
 
 
 def test_a_short_is_never_bought_nor_a_swap_taken_for_its_coin(tmp_path):
-    """Rows 18 and A3's trap: a lost direction made a long sleeve of a short scan."""
+    """A trap of older systems: a lost direction made a long sleeve of a short scan."""
     path = write(tmp_path / "c.json", [record(), record("NYSE:BBB", direction="SHORT")])
     with pytest.raises(GateFailed, match=r"is LONG, 1 of 2 candidates are not: NYSE:BBB:"):
         read_candidates(path, LONG)
