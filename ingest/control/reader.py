@@ -63,7 +63,7 @@ class RunState:
 
 
 MOST_TROUBLES = 5
-# Reasons of one word (no_capacity, budget) are no trouble; what somebody said has several.
+# Reasons of one word (no_capacity, budget) are not trouble; what somebody said has several.
 _TROUBLES = """
     select count(*) || ' of ' || dataset || ': ' || last_error from backfill_queue
     where status in ('PENDING', 'FAILED') and last_error like '% %'

@@ -69,8 +69,8 @@ def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> WorkS
         budget: Calls that may be made at each vendor, or at single ones by name.
 
     Raises:
-        ConfigError: A node is running, this environment fetches no history, or a budget is no whole
-            number from 0 or names no vendor.
+        ConfigError: A node is running, this environment fetches no history, or a budget is not a
+            whole number from 0 or names no vendor.
     """
     node.require_backfill()
     calls = _calls(node.registry.vendors, budget)

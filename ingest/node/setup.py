@@ -103,7 +103,7 @@ def read_state(data_dir: Path) -> State | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=State)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{path} is no state of a set-up: {error}; remove it") from error
+        raise ConfigError(f"{path} is not the state of a set-up: {error}; remove it") from error
 
 
 def run_setup(setup: Setup) -> Iterator[str]:

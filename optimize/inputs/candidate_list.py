@@ -106,7 +106,7 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
 
     Raises:
         ConfigError: The file cannot be read.
-        DataError: It is no list of candidates, or has none.
+        DataError: It is not a list of candidates, or has none.
         GateFailed: A candidate is of another direction or asset class than the profile.
     """
     try:
@@ -117,7 +117,7 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
         found = msgspec.json.decode(content, type=list[Record] | _Document)
     except (msgspec.MsgspecError, ValueError) as error:
         raise DataError(
-            f"{path} is no list of candidates: {error}: run `trademl discover` again"
+            f"{path} is not a list of candidates: {error}: run `trademl discover` again"
         ) from error
     document = found if isinstance(found, _Document) else _Document(found)
     records = document.data

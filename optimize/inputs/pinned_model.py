@@ -56,7 +56,7 @@ def pin_model(folder: Path) -> PinnedModel:
         raise DataError(f"{folder / FEATURE_FILE} is not JSON: {error}") from error
     names = listed.get("features") if isinstance(listed, dict) else listed
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{folder / FEATURE_FILE} is no list of feature names: train again")
+        raise DataError(f"{folder / FEATURE_FILE} is not a list of feature names: train again")
     hashes = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, FEATURE_FILE)}
     _check_recorded(folder, hashes)
     as_of = trained_as_of(folder)

@@ -54,7 +54,7 @@ def read_matrix(path: Path) -> ReturnsMatrix:
     """A matrix as ``to_arrow`` wrote it.
 
     Raises:
-        DataError: The file is missing or is no such table.
+        DataError: The file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)

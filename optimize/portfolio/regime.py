@@ -190,9 +190,9 @@ def is_high_volatility(market: FloatArray) -> bool:
 
 
 def _autocorrelation(series: FloatArray) -> float:
-    centred = series - series.mean()
-    energy = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / energy if energy > 0.0 else 0.0
+    centered = series - series.mean()
+    energy = float(centered @ centered)
+    return float(centered[1:] @ centered[:-1]) / energy if energy > 0.0 else 0.0
 
 
 def _or_zero(value: float) -> float:

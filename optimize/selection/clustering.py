@@ -88,8 +88,8 @@ def pairwise_correlation(returns: FloatArray, min_overlap: int = MIN_OVERLAP) ->
     present = (returns != 0.0) & ~np.isnan(returns)
     mask = present.astype(np.float64)
     counts = mask.sum(axis=0)
-    centre = np.where(present, returns, 0.0).sum(axis=0) / np.maximum(counts, 1.0)
-    values = np.where(present, returns - centre, 0.0)
+    center = np.where(present, returns, 0.0).sum(axis=0) / np.maximum(counts, 1.0)
+    values = np.where(present, returns - center, 0.0)
     overlap = mask.T @ mask
     common = np.maximum(overlap, 1.0)
     sums, squares = values.T @ mask, (values**2).T @ mask

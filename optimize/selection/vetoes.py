@@ -44,7 +44,7 @@ def hard_vetoes(
 ) -> tuple[Veto, ...]:
     """The reasons that exclude a candidate for good.
 
-    A missing feature is no hard veto: a market without that data would have no candidates at all.
+    A missing feature is not a hard veto: a market without that data would have no candidates.
 
     Args:
         candidate: With its raw features.

@@ -58,7 +58,7 @@ STAGES = (
     ),
     Stage("risk.flatten", "L4", "signed weights by physical symbol"),
     Stage("risk.report", "L4", "report, weight files and INDEX.md"),
-    Stage("risk.audit", "L4", "every artefact present, parsable, consistent and as recorded"),
+    Stage("risk.audit", "L4", "every artifact present, parsable, consistent and as recorded"),
     Stage(
         "risk.validation", "L4", "the weights beside equal weights on the training window, optional"
     ),

@@ -52,7 +52,7 @@ def hrp(
     Args:
         cov: covariance, shape (n, n), per any period.
         linkage: one of ``LINKAGES``; single is the paper's.
-        reorder_leaves: order the leaves so that neighbours are as close as possible (Bar-Joseph);
+        reorder_leaves: order the leaves so that neighbors are as close as possible (Bar-Joseph);
             this alone can move a weight by four points, and costs O(n^3).
         cap: upper bound per asset; weights above it are projected onto the capped simplex.
         kappa_max: largest accepted condition number, None to skip conditioning.
@@ -148,7 +148,7 @@ def risk_parity(
 
     Args:
         cov: covariance, shape (n, n), per any period.
-        budgets: positive shares of risk, shape (n,), normalised here; equal by default.
+        budgets: positive shares of risk, shape (n,), normalized here; equal by default.
         cap: upper bound per asset; weights above it are projected onto the capped simplex.
         kappa_max: largest accepted condition number, None to skip conditioning.
 

@@ -171,7 +171,7 @@ def ledoit_wolf(returns: FloatArray) -> CovarianceEstimate:
         returns: shape (T, n), one row per period, no gaps.
 
     Returns:
-        The covariance per period (multiply by periods per year to annualise) and the share of
+        The covariance per period (multiply by periods per year to annualize) and the share of
         the target in [0, 1].
 
     Raises:
@@ -183,12 +183,12 @@ def ledoit_wolf(returns: FloatArray) -> CovarianceEstimate:
     if not np.isfinite(data).all():
         raise InvalidCovariance("returns hold a value that is not finite: trim or drop, never fill")
     n_rows, n_assets = data.shape
-    centred = data - data.mean(axis=0)
-    sample = centred.T @ centred / n_rows
+    centered = data - data.mean(axis=0)
+    sample = centered.T @ centered / n_rows
     target = float(np.trace(sample)) / n_assets
     sum_of_squares = float(np.sum(sample**2))
     distance = sum_of_squares - n_assets * target**2
-    fourth = float(np.sum(np.sum(centred**2, axis=1) ** 2))
+    fourth = float(np.sum(np.sum(centered**2, axis=1) ** 2))
     error = (fourth / n_rows - sum_of_squares) / n_rows
     share = 0.0 if distance <= 0.0 or error <= 0.0 else min(error / distance, 1.0)
     shrunk = (1.0 - share) * sample

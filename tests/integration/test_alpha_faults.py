@@ -174,7 +174,7 @@ def test_a_connection_attempt_anywhere_in_the_run_fails_it(
     assert not is_finished(data_dir / "runs" / "R1")
 
 
-def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
+def test_a_corrupt_synthetic_cell_stops_the_run_before_optimization(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = selection_steps.synthesize
@@ -201,7 +201,7 @@ def test_an_uninverted_short_stops_the_run(data_dir: Path, monkeypatch: pytest.M
         run(data_dir, "R1", "us_equities_short")
 
 
-def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
+def test_a_short_that_the_optimizer_did_not_normalize_stops_the_run(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = risk_steps._assets
@@ -216,16 +216,16 @@ def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
     assert load(data_dir / "runs" / "R1", "data/directional_sign_test.json")["errors"] >= 1
 
 
-def test_optimise_refuses_without_the_files_of_preopt(
+def test_optimize_refuses_without_the_files_of_preopt(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = risk_steps.optimise
+    original = risk_steps.optimize
 
     def lose_regime(found_run: object, selected: object) -> object:
         (found_run.data / REGIME_FILE).unlink()  # type: ignore[attr-defined]
         return original(found_run, selected)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(risk_steps, "optimise", lose_regime)
+    monkeypatch.setattr(risk_steps, "optimize", lose_regime)
     with pytest.raises(GateFailed, match=r"PREOPT_MISSING.*regime\.json"):
         run(data_dir, "R1")
 
@@ -362,7 +362,7 @@ def codes(root: Path) -> set[str]:
     return {item.code for item in validate_atomic_run(root, "R1").failures}
 
 
-def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: Path) -> None:
+def test_validate_passes_a_clean_run_and_names_every_missing_artifact(data_dir: Path) -> None:
     root = run(data_dir, "R1").root
     arguments = ("--run-id", "R1", "--data", str(data_dir))
     code, output = cli(validate_command, *arguments)

@@ -255,13 +255,13 @@ def test_the_report_takes_what_the_caller_knows(data_dir: Path) -> None:
     assert "A sentence of the caller." in page
 
 
-def test_no_key_of_the_environment_is_in_any_artefact(results: dict[str, AlphaResult]) -> None:
+def test_no_key_of_the_environment_is_in_any_artifact(results: dict[str, AlphaResult]) -> None:
     for result in results.values():
         for path in result.root.rglob("*"):
             assert not path.is_file() or b"PKFAKEsecret" not in path.read_bytes()
 
 
-def test_no_artefact_names_a_path_of_the_machine(
+def test_no_artifact_names_a_path_of_the_machine(
     data_dir: Path, results: dict[str, AlphaResult]
 ) -> None:
     for result in results.values():
@@ -307,7 +307,7 @@ def test_the_snapshot_freezes_what_the_run_read(tmp_path: Path) -> None:
         run(tmp_path, "R1", version=other.version)
 
 
-def test_a_deleted_artefact_is_restored_by_a_repeat(tmp_path: Path) -> None:
+def test_a_deleted_artifact_is_restored_by_a_repeat(tmp_path: Path) -> None:
     publish(tmp_path, make_lake(n_equities=24, n_coins=2))
     first = run(tmp_path, "R1")
     before = tree_hashes(first.root)

@@ -189,9 +189,7 @@ def test_a_document_that_is_not_there_is_noticed(checkout):
     (checkout / docs / "adr").mkdir(parents=True)
     (checkout / docs / "adr" / "0001-a.md").write_text("# 1. First\n")
     (checkout / docs / "plane.md").write_text('# Plane\n## Leases & lanes\n<a id="here"></a>\n')
-    page = (
-        "[a](plane.md#leases--lanes) [b](plane.md#gone) [c](../none.md) [d](#page) [e](#x)\n"
-    )
+    page = "[a](plane.md#leases--lanes) [b](plane.md#gone) [c](../none.md) [d](#page) [e](#x)\n"
     (checkout / docs / "page.md").write_text(f"# Page\n{page}[web](https://host/none.md#x)\n")
     cited = ["plane.md#here", "plane.md", "plane.md#there", "none.md"]
     lines = [*(f"# {docs}/{target}" for target in cited), "# ADR 1 and ADR " + "7"]
