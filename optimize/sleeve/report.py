@@ -323,7 +323,7 @@ def _selection_rows(run: Run, found: Allocated, pre: SignTestResult | None) -> l
             scarcity if len(result.winners) < target else "pass",
         )
     ]
-    return rows + _sign_rows("Sign test before optimization", pre)
+    return rows + _sign_rows("Sign test before optimisation", pre)
 
 
 def _risk_rows(found: Allocated, post: SignTestResult | None) -> list[GateRow]:
@@ -331,7 +331,7 @@ def _risk_rows(found: Allocated, post: SignTestResult | None) -> list[GateRow]:
     relaxed = limits.relaxed
     heaviest = max(chosen.cluster_weights.values())
     return [
-        *_sign_rows("Sign test after optimization", post),
+        *_sign_rows("Sign test after optimisation", post),
         GateRow(
             "Stable sum", "gross weight above 1e-6", f"{np.abs(chosen.weights).sum():.9f}", "pass"
         ),
