@@ -1,5 +1,5 @@
 {#- A measure as a whole number of 10^-digits units. Sums of integers are exact, so a rolling sum has the same bits whatever the
-    window's alignment: a build with less history, an increment and a full build agree to the last bit (decision 2). Sums of
+    window's alignment: a build with less history, an increment and a full build agree to the last bit (ADR 2). Sums of
     doubles do not. -#}
 {% macro fixed_point(expression, digits) -%}
     cast(round({{ expression }} * 1e{{ digits }}) as hugeint)

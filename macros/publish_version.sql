@@ -37,7 +37,7 @@
     {% else %}
         {% do run_alone("attach '" ~ folder ~ catalog ~ "' as published_copy") %}
         {% do run_alone('copy from database __ducklake_metadata_lake to published_copy') %}
-        {#- Staging views read the landed files as they are now, so they are no part of a version. #}
+        {#- Staging views read the landed files as they are now, so they are not part of a version. #}
         {% do run_alone(
             "delete from published_copy.ducklake_view where schema_id in "
             ~ "(select schema_id from published_copy.ducklake_schema where schema_name = 'staging')"

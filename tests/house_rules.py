@@ -5,10 +5,12 @@ Exceptions are declared here, each with its reason. One that is no longer needed
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,7 @@ LAYERS = (
 )
 
 READS_UP = {
-    ("universe", "equities_ohlcv_adj"): "liquidity and age are judged on adjusted bars (S4 2.7)",
+    ("universe", "equities_ohlcv_adj"): "liquidity and age are judged on adjusted bars",
 }
 NO_CONTRACT = {
     "feat_complexity": "dbt has no contracts for Python models; its tests check the columns",
@@ -74,6 +76,17 @@ FORBIDDEN_WORDS = tuple(
         ("extra-", "index"),
     )
 )
+
+# What the project was once planned with, by number; nobody who has only the project can look it up.
+NUMBERED_CITATIONS = (
+    re.compile(r"\bS[0-4](?:'s\b|,? (?:section )?§?\d|: \d)"),
+    re.compile(r"\bsemantics(?:\.md)?,? [A-D]\d", re.IGNORECASE),
+    re.compile(r"\bdecisions?(?:\.md)? \d", re.IGNORECASE),
+    re.compile(r"\(\s*[A-D]\d{1,2}\s*\)|\"\"\"(?:[A-D]\d{1,2}: |Rows? \d)"),
+)
+DOCUMENT = re.compile(r"\bdocs/[\w./-]+\.md(?:#[\w-]+)?")
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]*\.md(?:#[\w-]+)?|#[\w-]+)\)")
+DECISION = re.compile(r"\bADRs? (\d+)\b")
 
 Manifest = Mapping[str, Any]
 
@@ -224,17 +237,65 @@ def python_is_short(root: Path) -> Iterator[str]:
 
 def files_name_no_machine(root: Path) -> Iterator[str]:
     """No path of a machine and no package host in any file of the project."""
-    for path in tracked_files(root):
-        try:
-            text = (root / path).read_text()
-        except UnicodeDecodeError:
-            continue
+    for path, text in tracked_texts(root):
         if not any(word in text for word in FORBIDDEN_WORDS):
             continue
         for number, line in enumerate(text.splitlines(), start=1):
             for word in FORBIDDEN_WORDS:
                 if word in line:
                     yield f"{path}:{number}: names {word}"
+
+
+def citations_have_a_target(root: Path) -> Iterator[str]:
+    """Nothing is cited by a number of a document that is not here; named documents exist."""
+    anchors = {path: anchors_of(text) for path, text in tracked_texts(root) if path.suffix == ".md"}
+    decisions = {int(path.name[:4]) for path in anchors if path.match("docs/adr/[0-9]*.md")}
+    for path, text in tracked_texts(root):
+        for number, line in enumerate(text.splitlines(), start=1):
+            where = f"{path}:{number}"
+            for pattern in NUMBERED_CITATIONS:
+                if found := pattern.search(line):
+                    yield f"{where}: cites {found[0].strip()}; give the reason, or a document"
+            for target in _targets(path, line):
+                document, _, anchor = target.partition("#")
+                if Path(document) not in anchors:
+                    yield f"{where}: {document} is not there"
+                elif anchor and anchor not in anchors[Path(document)]:
+                    yield f"{where}: {document} has no heading #{anchor}"
+            for cited in map(int, DECISION.findall(line)):
+                if cited not in decisions:
+                    yield f"{where}: ADR {cited} is not there"
+
+
+def _targets(path: Path, line: str) -> Iterator[str]:
+    """The documents that a line points to, from the root; in a document also by relative links."""
+    if path.suffix != ".md":
+        yield from DOCUMENT.findall(line)
+        return
+    for link in LINK.findall(line):
+        name, _, anchor = link.partition("#")
+        document = os.path.normpath(path.parent / name) if name else str(path)
+        yield f"{document}#{anchor}" if anchor else document
+
+
+def anchors_of(markdown: str) -> set[str]:
+    """What a link may name behind its #: headings as GitHub spells them, and explicit ids."""
+    found = set(re.findall(r"<a id=\"([\w-]+)\">", markdown))
+    times: Counter[str] = Counter()
+    for heading in re.findall(r"^#+ +(.*?) *$", markdown, flags=re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.add(f"{slug}-{times[slug]}" if times[slug] else slug)
+        times[slug] += 1
+    return found
+
+
+def tracked_texts(root: Path) -> Iterator[tuple[Path, str]]:
+    """The tracked files that are text, with their content."""
+    for path in tracked_files(root):
+        try:
+            yield path, (root / path).read_text()
+        except UnicodeDecodeError:
+            continue
 
 
 def tracked_files(root: Path) -> list[Path]:
@@ -256,7 +317,12 @@ GRAPH_RULES = (
     contracts_are_enforced,
     sources_match_landing,
 )
-FILE_RULES = (sessions_come_from_the_calendar, python_is_short, files_name_no_machine)
+FILE_RULES = (
+    sessions_come_from_the_calendar,
+    python_is_short,
+    files_name_no_machine,
+    citations_have_a_target,
+)
 
 
 def broken_rules(manifest: Manifest, root: Path = ROOT) -> list[str]:

@@ -96,7 +96,7 @@
         {%- set session, columns = compared()[relation.identifier] -%}
         select min({{ session }}) from {{ differences_since(relation, since, columns) }}
     {%- elif relation.identifier == 'symbols' -%}
-        {#- From its first bar on: a new listing is no reason to write its peers' past again. -#}
+        {#- From its first bar on: a new listing is not a reason to write its peers' past again. -#}
         select min(bars.session_date)
         from {{ differences_since(relation, since, 'security_id, symbol, asset_type, sector') }} as changed
         inner join {{ ref('equities_ohlcv_adj') }} as bars

@@ -75,7 +75,7 @@ def test_a_list_is_the_pool_and_part_of_the_run_s_identity(data_dir: Path, tmp_p
 
 
 def test_the_run_s_discovery_is_taken_by_itself(data_dir: Path) -> None:
-    """S2 3.2: the run id links to the data cycle's export."""
+    """The run id links to the data cycle's export."""
     validated = write_list(data_dir / "export/R1/candidates_validated.json", NAMES)
     arguments = ("--run-id", "R1", "--model-id", "m1", "--clock", CLOCK.isoformat())
     done = CliRunner().invoke(alpha_command, [*arguments, "--data", str(data_dir)])
@@ -120,7 +120,6 @@ def test_a_list_checked_against_a_later_version_is_hindsight(
 def test_one_missing_or_stale_candidate_stops_the_run_before_anything_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 18."""
     built = small_lake()
     day = LAST_SESSION - timedelta(days=1)
     for name in ("matrices.returns_matrix", "matrices.features_matrix"):

@@ -123,7 +123,6 @@ def test_a_real_kill_at_any_moment_is_survived(data_dir: Path, seconds: float) -
 
 
 def test_two_runs_at_once_share_no_written_path(data_dir: Path) -> None:
-    """Row 23."""
     spawn = multiprocessing.get_context("spawn")
     jobs = {"RA": "us_equities_long", "RB": "us_equities_short"}
     children = [
@@ -163,7 +162,6 @@ def dial_and_hide_it() -> None:
 def test_a_connection_attempt_anywhere_in_the_run_fails_it(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, attempt: Callable[[], None]
 ) -> None:
-    """Row 11."""
     original = selection_steps.infer
 
     def infer_online(*args: object, **options: object) -> object:
@@ -176,10 +174,9 @@ def test_a_connection_attempt_anywhere_in_the_run_fails_it(
     assert not is_finished(data_dir / "runs" / "R1")
 
 
-def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
+def test_a_corrupt_synthetic_cell_stops_the_run_before_optimization(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 40."""
     original = selection_steps.synthesize
 
     def corrupt(*args: object) -> np.ndarray:
@@ -204,7 +201,7 @@ def test_an_uninverted_short_stops_the_run(data_dir: Path, monkeypatch: pytest.M
         run(data_dir, "R1", "us_equities_short")
 
 
-def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
+def test_a_short_that_the_optimizer_did_not_normalize_stops_the_run(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = risk_steps._assets
@@ -219,17 +216,16 @@ def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
     assert load(data_dir / "runs" / "R1", "data/directional_sign_test.json")["errors"] >= 1
 
 
-def test_optimise_refuses_without_the_files_of_preopt(
+def test_optimize_refuses_without_the_files_of_preopt(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Row 41."""
-    original = risk_steps.optimise
+    original = risk_steps.optimize
 
     def lose_regime(found_run: object, selected: object) -> object:
         (found_run.data / REGIME_FILE).unlink()  # type: ignore[attr-defined]
         return original(found_run, selected)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(risk_steps, "optimise", lose_regime)
+    monkeypatch.setattr(risk_steps, "optimize", lose_regime)
     with pytest.raises(GateFailed, match=r"PREOPT_MISSING.*regime\.json"):
         run(data_dir, "R1")
 
@@ -366,8 +362,7 @@ def codes(root: Path) -> set[str]:
     return {item.code for item in validate_atomic_run(root, "R1").failures}
 
 
-def test_validate_passes_a_clean_run_and_names_every_missing_artefact(data_dir: Path) -> None:
-    """Row 46."""
+def test_validate_passes_a_clean_run_and_names_every_missing_artifact(data_dir: Path) -> None:
     root = run(data_dir, "R1").root
     arguments = ("--run-id", "R1", "--data", str(data_dir))
     code, output = cli(validate_command, *arguments)
@@ -553,7 +548,6 @@ def test_the_commands(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_stage_list_prints_layers_ids_and_contracts() -> None:
-    """Row 1."""
     code, output = cli(stage_group, "list")
     assert code == 0
     for said in ("L0 Foundation", "L4 Risk Allocation", "alpha.synthesis", "SyntheticMatrix"):

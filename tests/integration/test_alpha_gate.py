@@ -155,7 +155,6 @@ CASES: dict[str, tuple[Change, str]] = {
 def test_each_violation_fails_with_its_own_code_before_any_compute(
     tmp_path: Path, case: str
 ) -> None:
-    """Rows 2, 3, 4, 6 and 27."""
     change, said = CASES[case]
     built = small_lake()
     change(built)
@@ -246,7 +245,7 @@ def test_a_large_return_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_a_missing_ranked_feature_is_named(tmp_path: Path) -> None:
-    """Row 30: features are looked up, never computed."""
+    """Features are looked up, never computed."""
     built = small_lake()
     without_column(FEATURES, "feat_efficiency")(built)
     publish(tmp_path, built)
@@ -272,7 +271,7 @@ def test_a_coin_of_a_share_s_name_lends_it_no_steps(tmp_path: Path) -> None:
 def test_too_few_that_can_be_ordered_stop_the_run_and_one_is_barred(
     tmp_path: Path, name: str
 ) -> None:
-    """Row 26, before selection: 23 of 24 are 95.8 %, 22 of 24 are 91.7 %."""
+    """Before selection: 23 of 24 are 95.8 %, 22 of 24 are 91.7 %."""
     built = small_lake()
     built.edit(CATALOG, name, {built.rows(CATALOG, symbol="EQ04")[0]: None})
     publish(tmp_path, built)

@@ -45,7 +45,7 @@ def results(data_dir: Path) -> dict[str, AlphaResult]:
     try:
         before = tree_hashes(data_dir / "lakehouse")
         found = {profile: run(data_dir, f"R_{profile}", profile) for profile in PROFILES}
-        assert tree_hashes(data_dir / "lakehouse") == before  # row 11: read-only
+        assert tree_hashes(data_dir / "lakehouse") == before  # the run only reads the lake
     finally:
         del os.environ["APCA_API_SECRET_KEY"]
     return found
@@ -66,7 +66,6 @@ def test_every_gate_passed_with_its_values(results: dict[str, AlphaResult]) -> N
 
 
 def test_every_json_output_carries_one_lineage(results: dict[str, AlphaResult]) -> None:
-    """Row 8."""
     for result in results.values():
         outputs = sorted((result.root / "data").rglob("*.json"))
         assert len(outputs) >= 18
@@ -113,7 +112,7 @@ def test_the_ledger_is_a_whole_chain_in_production_order(results: dict[str, Alph
 def test_repeating_a_run_gives_the_same_bytes(
     data_dir: Path, results: dict[str, AlphaResult]
 ) -> None:
-    """Row 12: every file, the ledger and the report included."""
+    """Every file, the ledger and the report included."""
     for profile in PROFILES:
         before = tree_hashes(results[profile].root)
         again = run(data_dir, f"R_{profile}", profile)
@@ -156,7 +155,6 @@ def _other_model(data_dir: Path) -> Path:
 def test_skipped_steps_are_recorded_and_change_no_weight(
     data_dir: Path, results: dict[str, AlphaResult]
 ) -> None:
-    """Row 35."""
     full = results["us_equities_long"].root
     result = run(data_dir, "R_skip", skip_analysis=True, skip_validation=True)
     skipped = {
@@ -176,7 +174,7 @@ def test_skipped_steps_are_recorded_and_change_no_weight(
 
 
 def test_shorts_are_inverted_and_capped_in_the_file(results: dict[str, AlphaResult]) -> None:
-    """Row 39, on what the solver reads."""
+    """On what the solver reads."""
     root = results["us_equities_short"].root
     raw = pq.read_table(root / "data/returns_matrix.parquet")
     streams = pq.read_table(root / "data/synthetic_returns.parquet")
@@ -230,7 +228,6 @@ def test_toxic_names_are_vetoed_by_name_with_the_reason(results: dict[str, Alpha
 
 
 def test_report_index_and_weight_files_exist(results: dict[str, AlphaResult]) -> None:
-    """Row 45."""
     for profile, result in results.items():
         index = (result.root / "INDEX.md").read_text()
         assert f"profile: `{profile}`" in index
@@ -258,14 +255,13 @@ def test_the_report_takes_what_the_caller_knows(data_dir: Path) -> None:
     assert "A sentence of the caller." in page
 
 
-def test_no_key_of_the_environment_is_in_any_artefact(results: dict[str, AlphaResult]) -> None:
-    """Row 10."""
+def test_no_key_of_the_environment_is_in_any_artifact(results: dict[str, AlphaResult]) -> None:
     for result in results.values():
         for path in result.root.rglob("*"):
             assert not path.is_file() or b"PKFAKEsecret" not in path.read_bytes()
 
 
-def test_no_artefact_names_a_path_of_the_machine(
+def test_no_artifact_names_a_path_of_the_machine(
     data_dir: Path, results: dict[str, AlphaResult]
 ) -> None:
     for result in results.values():
@@ -274,7 +270,6 @@ def test_no_artefact_names_a_path_of_the_machine(
 
 
 def test_a_run_writes_only_its_own_folders(data_dir: Path, results: dict[str, AlphaResult]) -> None:
-    """Row 23."""
     assert {path.name for path in data_dir.iterdir()} <= {
         "lakehouse",
         "models",
@@ -288,7 +283,7 @@ def test_a_run_writes_only_its_own_folders(data_dir: Path, results: dict[str, Al
 
 
 def test_the_snapshot_freezes_what_the_run_read(tmp_path: Path) -> None:
-    """Row 7: a later build changes neither the snapshot nor a repeated run."""
+    """A later build changes neither the snapshot nor a repeated run."""
     built = make_lake(n_equities=24, n_coins=2)
     publish(tmp_path, built)
     first = run(tmp_path, "R1")
@@ -312,7 +307,7 @@ def test_the_snapshot_freezes_what_the_run_read(tmp_path: Path) -> None:
         run(tmp_path, "R1", version=other.version)
 
 
-def test_a_deleted_artefact_is_restored_by_a_repeat(tmp_path: Path) -> None:
+def test_a_deleted_artifact_is_restored_by_a_repeat(tmp_path: Path) -> None:
     publish(tmp_path, make_lake(n_equities=24, n_coins=2))
     first = run(tmp_path, "R1")
     before = tree_hashes(first.root)

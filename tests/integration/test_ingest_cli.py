@@ -107,8 +107,8 @@ def test_candidates_that_name_nothing_are_refused(tmp_path):
         (coins, ConfigError, "no candidate is equity or etf, as equities_bars_1d is"),
         ([*coins, "--symbols", "A"], ConfigError, "--symbols or --candidates, not both"),
         (["--candidates", str(tmp_path / "none.json")], ConfigError, "No such file"),
-        (["--candidates", str(tmp_path / "broken.json")], DataError, "no list of candidates"),
-        (["--candidates", str(tmp_path / "latin.json")], DataError, "no list of candidates"),
+        (["--candidates", str(tmp_path / "broken.json")], DataError, "not a list of candidates"),
+        (["--candidates", str(tmp_path / "latin.json")], DataError, "not a list of candidates"),
     ]:
         with pytest.raises(error, match=says):
             run(tmp_path, *bars, *arguments)
@@ -117,9 +117,9 @@ def test_candidates_that_name_nothing_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--start", "yesterday"], "--start 'yesterday' is no date"),
+        (["--start", "yesterday"], "--start 'yesterday' is not a date"),
         (["--symbols", " , "], "no symbol is named"),
-        (["--symbols", "AAA,Bbb"], "'Bbb' is no symbol"),
+        (["--symbols", "AAA,Bbb"], "'Bbb' is not a symbol"),
         (["--clock", "noon"], "clock 'noon' is not an ISO 8601 time"),
     ],
 )
@@ -131,8 +131,8 @@ def test_wrong_arguments_are_named(tmp_path, arguments, complaint):
 @pytest.mark.parametrize(
     ("vendor", "text", "complaint"),
     [
-        ("tradingview", "AAPL", "'AAPL' is no symbol: .* such as NYSE:BRK.B"),
-        ("massive", "NASDAQ:AAPL", "'NASDAQ:AAPL' is no symbol"),
+        ("tradingview", "AAPL", "'AAPL' is not a symbol: .* such as NYSE:BRK.B"),
+        ("massive", "NASDAQ:AAPL", "'NASDAQ:AAPL' is not a symbol"),
         # What is well written goes on, to the next thing that is missing.
         ("tradingview", "nasdaq:aapl", "no dataset 'x'"),
         ("massive", "AMpB", "no dataset 'x'"),

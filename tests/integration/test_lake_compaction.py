@@ -97,5 +97,5 @@ def test_joined_files_change_no_version_and_no_feed(lake, tmp_path):
     newest = "select max(snapshot_id) from ducklake_snapshots('lake')"
     snapshot = lake.execute(newest).fetchall()
     compact(lake)
-    # Nothing left to join is no new version.
+    # Nothing left to join is not a new version.
     assert lake.execute(newest).fetchall() == snapshot

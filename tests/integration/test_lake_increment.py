@@ -216,7 +216,7 @@ def test_raw_is_append_only(nights):
 
 
 def test_the_older_version_of_a_bar_answers_an_older_question(nights, market, tmp_path):
-    """Row 62: everything is landed, but as of the night before the correction it is unknown."""
+    """Everything is landed, but as of the night before the correction it is unknown."""
     symbol, day = defect(market, "late_correction-1")
     query = "select close from curated.equities_bars_asof where symbol = ? and session_date = ?"
     then = build_models(share_raw(nights.data, tmp_path / "data"), nights.clocks[-2])

@@ -89,7 +89,7 @@ def test_a_lake_is_not_built_back_into_the_past(data, market):
 
 
 def test_a_failing_test_publishes_nothing_and_nothing_is_built_behind_it(data, market):
-    """Row 13: a toxic row in curated fails the build, though no rule of ours would let it in."""
+    """A toxic row in curated fails the build, though no rule of ours would let it in."""
     catalog = lake.Version("live", "", 0, lake.lakehouse_dir(data) / "catalog.duckdb")
     statement = lake.attach_statement(data, catalog).replace("read_only, ", "")
     with lake.connect() as connection:
@@ -115,7 +115,7 @@ def statuses(data: Path) -> dict[str, str]:
 
 
 def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, market):
-    """Decision 12: half of the tables are built anew as of months ago, then the build stops."""
+    """Half of the tables are built anew as of months ago, then the build stops."""
     before = names(data)
     long_ago = previous_clock(market) - timedelta(days=90)
     half = dbt(data, long_ago, "--full-refresh", selected="+equities_bars_asof")

@@ -1,6 +1,6 @@
 """The law of the lake: what a build says about t is what a build at t said, bit for bit.
 
-Row 24, decisions 1 and 2. Bars and events are landed once, so that every row is a first publication:
+docs/specification/knowledge-times.md#the-law-of-truncation. Bars and events are landed once, so that every row is a first publication:
 a later version of a row is known only from its landing on and is looked at in test_lake_increment.
 What a symbol's vendor says of it is known from its landing on, so it is landed on earlier days too.
 """

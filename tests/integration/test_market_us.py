@@ -126,7 +126,7 @@ def test_the_universe_says_that_it_is_a_list_of_survivors(newest):
 
 @pytest.mark.parametrize("t", MOMENTS.values(), ids=MOMENTS)
 def test_a_build_as_of_t_equals_the_full_build_cut_at_t(data, t, tmp_path):
-    """Row 24 on real data: 0 differing cells."""
+    """On real data: 0 differing cells."""
     earlier = build_models(share_raw(data, tmp_path / "data"), t)
     # The market has no coins before 2013, one delisting, in 2017, and present metadata only.
     late = [table for table in POINT_IN_TIME if table.name in LATE_TABLES]

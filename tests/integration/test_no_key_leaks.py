@@ -195,7 +195,7 @@ def test_what_lands_holds_no_key(data, market, vendor):
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_no_refusal_shows_a_key(data, hostile, vendor):
     log, said = structlog.get_logger(), []
-    # The name that EDGAR wants is no key: settings may show it, nothing else does.
+    # The name that EDGAR wants is not a key: settings may show it, nothing else does.
     shown = Settings(**{**KEYS, "sec_user_agent": ""}, _env_file=None)
     for trouble in TROUBLES:
         Echo.trouble = trouble

@@ -75,12 +75,12 @@ class TestWatch:
         with node.queue() as queue:
             assert queue.lease_next("me", lambda _task: ["alpaca"])
         freeze(node, "massive", 600)
-        fail_a_run(node, "[red] is no markup [/] here")
+        fail_a_run(node, "[red] is not a markup [/] here")
         said = seen(node, is_terminal=is_terminal, until="node_maintenance")
         assert "queue BOOTSTRAP LEASED" in said
         assert "1 of 100000 calls today, 1 tasks in flight" in said
         assert "0 of 5000 calls today, 0 tasks in flight, frozen until 13:10:00 UTC" in said
-        assert "FAILED at 2020-03-21 13:00 UTC [red] is no markup [/] here" in said
+        assert "FAILED at 2020-03-21 13:00 UTC [red] is not a markup [/] here" in said
         assert SECRET not in said
         assert "test-key" not in said
 

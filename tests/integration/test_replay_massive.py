@@ -431,7 +431,7 @@ def test_fractional_volume_and_absent_trades_are_known():
     [
         ({"adjusted": True}, SchemaDrift, "adjusted=True, raw ones were asked"),
         ({"resultsCount": 2}, Unavailable, "says 2 rows and sends 1"),
-        ({"results": [{"t": 1.5}]}, SchemaDrift, "no whole number"),
+        ({"results": [{"t": 1.5}]}, SchemaDrift, "not a whole number"),
         ({"results": [{"t": 1772514000000}]}, SchemaDrift, "field o is absent"),
         ({"results": {"t": 1}}, SchemaDrift, "Expected `array"),
     ],

@@ -151,7 +151,7 @@ def test_the_split_moves_the_price_factor_of_aapl(lakes):
     ],
 )
 def test_total_return_across_an_ex_date(lakes, day, ret):
-    """B5: the return across an ex-date is the raw return and the event's effect, to 1e-9."""
+    """The return across an ex-date is the raw return and the event's effect, to 1e-9."""
     query = "select ret from curated.equities_ohlcv_adj where symbol = 'AAPL' and session_date = ?"
     (found,) = one(lakes[1], query, day)
     assert found == pytest.approx(ret, abs=1e-9)

@@ -91,7 +91,7 @@ def test_readme_mentions_the_command(name):
 def test_what_readme_mentions_exists(mention):
     words = mention.split()
     known = [n for n in range(2, len(words) + 1) if " ".join(words[:n]) in EVERYTHING]
-    assert known, f"README.md mentions `{mention}`, which is no command"
+    assert known, f"README.md mentions `{mention}`, which is not a command"
     assert " ".join(words[: known[-1]]) in COMMANDS or len(words) == known[-1], mention
 
 

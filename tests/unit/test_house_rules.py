@@ -164,6 +164,46 @@ def test_machine_names_are_noticed(checkout, word):
     assert f"notes.md:2: names {word}" in list(rules.files_name_no_machine(checkout))
 
 
+# Put together from pieces, so that this file keeps the rule.
+@pytest.mark.parametrize(
+    "cited",
+    [
+        "S" + "4 2.8",
+        "S" + "3 section 6",
+        "S" + "2's bound",
+        "semantics " + "A12",
+        "Decision " + "18: a trial",
+        "decisions.md " + "4",
+        "beyond a year (" + "A5)",
+        '"""Row' + 's 2, 3 and 27."""',
+    ],
+)
+def test_a_citation_by_number_is_noticed(checkout, cited):
+    (checkout / "module.py").write_text(f"# fine\n# as {cited} says\n")
+    found = list(rules.citations_have_a_target(checkout))
+    assert [line.split(";")[0].split(": cites")[0] for line in found] == ["module.py:2"]
+
+
+def test_a_document_that_is_not_there_is_noticed(checkout):
+    docs = "do" + "cs"
+    (checkout / docs / "adr").mkdir(parents=True)
+    (checkout / docs / "adr" / "0001-a.md").write_text("# 1. First\n")
+    (checkout / docs / "plane.md").write_text('# Plane\n## Leases & lanes\n<a id="here"></a>\n')
+    page = "[a](plane.md#leases--lanes) [b](plane.md#gone) [c](../none.md) [d](#page) [e](#x)\n"
+    (checkout / docs / "page.md").write_text(f"# Page\n{page}[web](https://host/none.md#x)\n")
+    cited = ["plane.md#here", "plane.md", "plane.md#there", "none.md"]
+    lines = [*(f"# {docs}/{target}" for target in cited), "# ADR 1 and ADR " + "7"]
+    (checkout / "module.py").write_text("\n".join(lines) + "\n")
+    assert list(rules.citations_have_a_target(checkout)) == [
+        f"{docs}/page.md:2: {docs}/plane.md has no heading #gone",
+        f"{docs}/page.md:2: none.md is not there",
+        f"{docs}/page.md:2: {docs}/page.md has no heading #x",
+        f"module.py:3: {docs}/plane.md has no heading #there",
+        f"module.py:4: {docs}/none.md is not there",
+        "module.py:5: ADR 7 is not there",
+    ]
+
+
 def test_the_command_names_what_is_broken_and_fails(monkeypatch, capsys, manifest):
     monkeypatch.setattr(rules, "parse_manifest", lambda: manifest)
     assert (rules.main(), capsys.readouterr().out) == (0, "")

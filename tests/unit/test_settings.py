@@ -148,7 +148,7 @@ def test_every_setting_has_a_row(show):
         ("BACKFILL_MIN_GREEN_FRAC", "98", "setting min_green_fraction (environment):"),
         ("BACKFILL_MIN_GREEN_FRAC", "0", "setting min_green_fraction (environment):"),
         ("TRADEML_FORWARD_QUOTA", "-3", "setting forward_quota (environment):"),
-        ("TRADEML_TIMEZONE", "Mars/X", "no time zone such as America/New_York, got 'Mars/X'"),
+        ("TRADEML_TIMEZONE", "Mars/X", "is not a time zone such as America/New_York, got 'Mars/X'"),
         ("TRADEML_MAINTENANCE_TIME", "25:00", "setting maintenance_time (environment):"),
         ("TRADEML_MAINTENANCE_TIME", "02:00Z", "takes a local time such as 02:00"),
         ("EDGE_NODE_ID", " ", "setting node_id (environment):"),

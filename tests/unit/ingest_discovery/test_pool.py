@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.discovery.pool import consolidate, deduplicate, normalise_quotes
+from ingest.discovery.pool import consolidate, deduplicate, normalize_quotes
 from tests.unit.ingest_discovery.rows import LONG, SHORT, candidate
 
 DOLLARS = frozenset({"USDT", "USDC"})
@@ -18,7 +18,7 @@ def symbols(candidates):
 def test_dollar_like_quotes_count_as_dollars_and_others_do_not_compare():
     dollar = candidate("BINANCE:BTCUSDT")
     lira = candidate("BINANCE:BTCTRY", currency="TRY")
-    kept, foreign = normalise_quotes([lira, dollar], DOLLARS)
+    kept, foreign = normalize_quotes([lira, dollar], DOLLARS)
     assert [(item.symbol, item.quote) for item in kept] == [("BINANCE:BTCUSDT", "USD")]
     assert foreign == [lira]
 

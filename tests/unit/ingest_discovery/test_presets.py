@@ -180,8 +180,8 @@ def test_files_of_symbols_add_up_and_lie_beside_the_layer_that_names_them(tmp_pa
     [
         (None, "few.txt cannot be read"),
         ("# nothing\n", "few.txt: it names no symbol"),
-        ("AAA\n", "few.txt: 'AAA' is no EXCHANGE:SYMBOL"),
-        ("NYSE:AAA, NYSE:BBB\n", "is no EXCHANGE:SYMBOL"),
+        ("AAA\n", "few.txt: 'AAA' is not an EXCHANGE:SYMBOL"),
+        ("NYSE:AAA, NYSE:BBB\n", "is not an EXCHANGE:SYMBOL"),
     ],
 )
 def test_a_file_without_symbols_is_refused_and_never_means_all(tmp_path, content, says):

@@ -1,4 +1,4 @@
-"""The control tables as the specification has them (S4 2.8), read as any SQL client reads them."""
+"""The control tables as docs/specification/control-plane.md has them, read as any SQL client reads them."""
 
 import sqlite3
 

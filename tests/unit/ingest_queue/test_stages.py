@@ -73,6 +73,6 @@ def test_a_stages_work_is_every_symbol_of_every_dataset():
 def test_a_broken_file_is_one_line(tmp_path, text):
     stage_path(tmp_path).parent.mkdir()
     stage_path(tmp_path).write_text(text)
-    with pytest.raises(ConfigError, match="is no file of stages") as caught:
+    with pytest.raises(ConfigError, match="is not a file of stages") as caught:
         read_stage(tmp_path)
     assert "\n" not in str(caught.value)

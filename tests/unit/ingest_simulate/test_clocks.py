@@ -55,7 +55,7 @@ def test_command_writes_a_market_and_names_its_nights(tmp_path: Path) -> None:
     assert (out / "defects.json").exists()
 
 
-@pytest.mark.parametrize("extra", [["--colour", "red"], ["--start", "yesterday"], ["--seed", "x"]])
+@pytest.mark.parametrize("extra", [["--color", "red"], ["--start", "yesterday"], ["--seed", "x"]])
 def test_unknown_arguments_are_usage_errors(tmp_path: Path, extra: list[str]) -> None:
     arguments = ["simulate", "--out", str(tmp_path / "m"), "--seed", "1", *extra]
     assert CliRunner().invoke(market_group, arguments).exit_code == 2

@@ -145,8 +145,8 @@ def test_score_looks_at_nothing_before_its_lookback_and_rewards_momentum() -> No
 def test_returns_are_fat_tailed_and_cluster() -> None:
     quiet = np.zeros((1500, 64), dtype=np.bool_)
     moves = equity_paths(np.random.default_rng(7), np.arange(64) % 11, quiet).log_returns
-    centred = moves - moves.mean(axis=0)
-    kurtosis = (centred**4).mean(axis=0) / (centred**2).mean(axis=0) ** 2
+    centered = moves - moves.mean(axis=0)
+    kurtosis = (centered**4).mean(axis=0) / (centered**2).mean(axis=0) ** 2
     size = np.abs(moves).mean(axis=1)
     assert np.median(kurtosis) > 4.0
     assert np.corrcoef(size[:-1], size[1:])[0, 1] > 0.15

@@ -107,7 +107,7 @@ def ledger(dates: np.ndarray, green: dict[str, float] | None = None) -> pa.Table
 
 
 def gates(years: float = 4.0) -> pa.Table:
-    """seeds.model_gates with S4's thresholds and a window that fits."""
+    """seeds.model_gates with the shipped thresholds and a window that fits."""
     return pa.table(
         {
             "model": ["equities_xs"] * 3,

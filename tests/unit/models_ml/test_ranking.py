@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models_ml.data.ranking import centred_ranks, group_ranks, newey_west_t, rank_ic, starts_of
+from models_ml.data.ranking import centered_ranks, group_ranks, newey_west_t, rank_ic, starts_of
 
 SESSION = np.repeat(np.arange(6, dtype=np.int32), [7, 1, 2, 20, 3, 11])
 STARTS = starts_of(SESSION)
@@ -20,15 +20,15 @@ def test_ranks_with_ties_agree_with_scipy_in_every_session() -> None:
     assert group_ranks(VALUES, STARTS).tolist() == expected.tolist()
 
 
-def test_centred_ranks_span_one_both_ways_and_sum_to_zero() -> None:
-    ranks = centred_ranks(np.arange(len(SESSION)), STARTS)
+def test_centered_ranks_span_one_both_ways_and_sum_to_zero() -> None:
+    ranks = centered_ranks(np.arange(len(SESSION)), STARTS)
     assert ranks[:7].tolist() == pytest.approx([-1, -2 / 3, -1 / 3, 0, 1 / 3, 2 / 3, 1])
     assert ranks[7] == 0
-    assert np.add.reduceat(centred_ranks(VALUES, STARTS), STARTS) == pytest.approx(np.zeros(6))
+    assert np.add.reduceat(centered_ranks(VALUES, STARTS), STARTS) == pytest.approx(np.zeros(6))
 
 
 def test_rank_ic_is_spearmans_correlation() -> None:
-    ics = rank_ic(centred_ranks(VALUES, STARTS), centred_ranks(OTHER, STARTS), STARTS)
+    ics = rank_ic(centered_ranks(VALUES, STARTS), centered_ranks(OTHER, STARTS), STARTS)
     for session in (0, 3, 4, 5):
         own = session == SESSION
         expected = stats.spearmanr(VALUES[own], OTHER[own]).statistic
@@ -37,7 +37,7 @@ def test_rank_ic_is_spearmans_correlation() -> None:
 
 def test_too_few_names_or_only_ties_have_no_ic() -> None:
     flat = np.where(SESSION == 3, 1.0, VALUES)
-    ics = rank_ic(centred_ranks(flat, STARTS), centred_ranks(OTHER, STARTS), STARTS)
+    ics = rank_ic(centered_ranks(flat, STARTS), centered_ranks(OTHER, STARTS), STARTS)
     assert np.isnan(ics).tolist() == [False, True, True, True, False, False]
 
 

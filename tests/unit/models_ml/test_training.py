@@ -1,4 +1,4 @@
-"""One training from the published lake to the artefacts, and what it refuses."""
+"""One training from the published lake to the artifacts, and what it refuses."""
 
 import json
 import pickle
@@ -25,7 +25,7 @@ from tests.unit.models_ml.synthetic import GATED, Size, gates, ledger, publish, 
 from trademl.errors import ConfigError, DataError, GateFailed
 from trademl.files import sha256_of_file
 
-ARTEFACTS = {
+ARTIFACTS = {
     "model.txt",
     "model.pkl",
     "model.onnx",
@@ -116,9 +116,9 @@ def test_overfitting_is_judged_over_the_trials(trained: Trained) -> None:
     assert 0 <= luck.pbo <= 1
 
 
-def test_the_artefacts_are_complete_and_hashed(trained: Trained) -> None:
+def test_the_artifacts_are_complete_and_hashed(trained: Trained) -> None:
     folder = folder_of(trained)
-    assert {path.name for path in folder.iterdir()} == ARTEFACTS
+    assert {path.name for path in folder.iterdir()} == ARTIFACTS
     hashes = {path.name: sha256_of_file(path) for path in folder.iterdir()}
     assert trained.report.files == {k: v for k, v in hashes.items() if k != "report.json"}
     config = json.loads((folder / "training_cfg.json").read_text())
@@ -238,7 +238,7 @@ def test_a_training_that_dies_leaves_nothing_half_visible(
         raise KeyboardInterrupt
 
     quick = short(profile, seed=7)
-    monkeypatch.setattr(pipeline.artefacts, "write_onnx", killed)
+    monkeypatch.setattr(pipeline.artifacts, "write_onnx", killed)
     with pytest.raises(KeyboardInterrupt):
         retrain(trained, quick)
     assert sorted(path.name for path in models.iterdir()) == before

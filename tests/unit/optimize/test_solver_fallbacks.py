@@ -76,7 +76,7 @@ def test_without_a_positive_mean_maximum_sharpe_is_minimum_variance_and_says_so(
     assert result.method == "min_variance"
     assert result.fallback_chain[0].method == "max_sharpe"
     np.testing.assert_array_equal(result.weights, min_variance(cov).weights)
-    # One winner that the cap does not let outweigh the losers is no positive mean either.
+    # One winner that the cap does not let outweigh the losers is not a positive mean either.
     mu = np.array([0.01, -1, -1, -1, -1, -1])
     assert max_sharpe(mu, cov, cap=0.3).method == "min_variance"
     assert max_sharpe(mu, cov).method == "max_sharpe"

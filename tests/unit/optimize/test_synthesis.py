@@ -149,7 +149,7 @@ def test_missing_and_undeclared_columns_are_errors():
     assert codes(sign_test(SYNTHETIC, RAW, wrong)) == ["SIGNTEST_DIRECTION"]
 
 
-def test_after_optimisation_shorts_stand_as_long_with_weight_not_negative():
+def test_after_optimization_shorts_stand_as_long_with_weight_not_negative():
     short = ATOMS[1].atom_id
     good = [OptimizedWeight(ATOMS[0].atom_id, "LONG", 0.4), OptimizedWeight(short, "LONG", 0.6)]
     assert sign_test(SYNTHETIC, RAW, ATOMS, optimized=good).errors == 0

@@ -38,7 +38,7 @@ def ranks(values: tuple[float, ...] | np.ndarray) -> np.ndarray:
 
 
 def test_the_score_is_the_weighted_product_of_probabilities() -> None:
-    """Row 37, by hand on five candidates and three features."""
+    """By hand on five candidates and three features."""
     found = infer(make_pool(), toy(), SCORES)
     by_hand = ranks(MOMENTUM) ** 2.0 * ranks(-np.array(ENTROPY)) ** 0.5 * ranks(SCORES)
     assert np.allclose(found.scores, by_hand, rtol=1e-12)

@@ -32,7 +32,6 @@ def build(
 
 @pytest.mark.parametrize("cap", [0.25, 0.22, 0.20])
 def test_weights_are_on_the_simplex_and_under_both_caps(cap: float) -> None:
-    """Rows 29 and 42."""
     for item in build(streams(), cap).values():
         assert item.weights.sum() == pytest.approx(1.0, abs=1e-6)
         assert item.weights.min() >= 0.0
@@ -89,7 +88,7 @@ def test_a_failed_solver_falls_back_and_is_on_record(monkeypatch: pytest.MonkeyP
 
 
 def test_zero_weights_are_not_scaled_up_to_a_portfolio(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 44: the stable-sum gate rejects, the fallback is recorded."""
+    """The stable-sum gate rejects, the fallback is recorded."""
 
     def empty(mu: FloatArray, cov: FloatArray, cap: float | None) -> SolverResult:
         zeros = np.full(cov.shape[0], 1e-9)

@@ -69,7 +69,7 @@ def test_antifragile_streams_score_higher() -> None:
     assert up["Regime_Survival_Score"] == 0.9
 
 
-def test_optimise_reads_what_preopt_wrote(tmp_path: Path) -> None:
+def test_optimize_reads_what_preopt_wrote(tmp_path: Path) -> None:
     write_preopt(tmp_path)
     found = load_preopt(tmp_path)
     assert found.clusters == {"C01": ["A"]}
@@ -77,8 +77,7 @@ def test_optimise_reads_what_preopt_wrote(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [CLUSTERS_FILE, ANTIFRAGILITY_FILE, REGIME_FILE])
-def test_optimise_refuses_without_any_of_the_files(tmp_path: Path, name: str) -> None:
-    """Row 41."""
+def test_optimize_refuses_without_any_of_the_files(tmp_path: Path, name: str) -> None:
     write_preopt(tmp_path)
     (tmp_path / name).unlink()
     with pytest.raises(GateFailed, match=f"PREOPT_MISSING.*{name}"):

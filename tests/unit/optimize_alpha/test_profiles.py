@@ -47,7 +47,7 @@ def test_a_profile_file_overrides_single_keys_of_the_defaults(tmp_path: Path) ->
         ("selection: {target: 40}", "target 40 exceeds max_winners 25"),
         ("data: {min_days_floor: 900}", "min_days_floor 900 exceeds lookback_days 500"),
         ("data: {calendar: null}", "asset_class equity needs data.calendar"),
-        ("ranking: {sentiment: {method: rank, weight: 1.0}}", "ranking.sentiment is no"),
+        ("ranking: {sentiment: {method: rank, weight: 1.0}}", "ranking.sentiment is not"),
         ("ranking: {momentum: {method: guess, weight: 1.0}}", "ranking.momentum.method"),
         ("optimizer: {primary: barbell}", "optimizer.primary = 'barbell'"),
         ("optimizer: {profiles: [min_variance]}", "primary 'hrp' is not among"),

@@ -32,7 +32,6 @@ def restless() -> np.ndarray:
 
 
 def test_the_caps_of_the_regimes() -> None:
-    """Row 42."""
     found = {
         "QUIET": detect(noise(), 252, RISK.regime, spectral=True),
         "TURBULENT": detect(restless(), 252, RISK.regime, spectral=True),

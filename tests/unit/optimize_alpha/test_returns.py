@@ -96,7 +96,7 @@ def test_strict_health_aborts_on_one_missing_bar_but_not_on_a_late_start() -> No
 
 
 def test_a_mixed_pool_keeps_only_joint_sessions() -> None:
-    """Row 6: coins trade on weekends, stocks do not, and neither is padded."""
+    """Coins trade on weekends, stocks do not, and neither is padded."""
     days = tuple(date(2021, 1, 4) + timedelta(days=back) for back in range(140))
     is_weekend = np.array([day.weekday() >= 5 for day in days])
     values = noise(n_rows=140, n_columns=3)

@@ -64,14 +64,14 @@ def test_what_discovery_writes_is_such_a_list(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("not json", "is no list of candidates"),
+        ("not json", "is not a list of candidates"),
         ('{"meta": {}}', "missing required field `data`"),
         ("[]", "has no candidates"),
         ('{"data": [], "meta": {"generated_at": "noon"}}', "Invalid RFC3339"),
         ([{"symbol": "NYSE:AAA"}], "missing required field `direction`"),
         ([record(direction="long")], "Invalid enum value 'long'"),
-        ([record("AAA")], "is no list of candidates"),
-        ([record("NYSE:../../x")], "is no list of candidates"),
+        ([record("AAA")], "is not a list of candidates"),
+        ([record("NYSE:../../x")], "is not a list of candidates"),
         ([record(exchange="NASDAQ")], "NYSE:AAA has exchange NASDAQ"),
         ([record(physical_symbol="BBB")], "physical_symbol BBB"),
     ],
@@ -85,7 +85,7 @@ def test_what_is_no_list_is_one_line(tmp_path, content, says):
 def test_a_list_that_is_no_text_is_one_error(tmp_path):
     path = tmp_path / "c.json"
     path.write_bytes(b'[{"symbol": "NYSE:\xc9", "direction": "LONG"}]')
-    with pytest.raises(DataError, match="is no list of candidates"):
+    with pytest.raises(DataError, match="is not a list of candidates"):
         read_candidates(path, LONG)
 
 
@@ -95,7 +95,7 @@ def test_a_list_that_is_not_there_is_wrong_usage(tmp_path):
 
 
 def test_a_short_is_never_bought_nor_a_swap_taken_for_its_coin(tmp_path):
-    """Rows 18 and A3's trap: a lost direction made a long sleeve of a short scan."""
+    """A trap of older systems: a lost direction made a long sleeve of a short scan."""
     path = write(tmp_path / "c.json", [record(), record("NYSE:BBB", direction="SHORT")])
     with pytest.raises(GateFailed, match=r"is LONG, 1 of 2 candidates are not: NYSE:BBB:"):
         read_candidates(path, LONG)

@@ -137,7 +137,7 @@ def test_a_row_depends_on_its_own_window_only(name, seed, cut, gap):
     late = rolled(x[cut:])
     if 300 - cut > 70:
         assert same(full[cut + 69 :], late[69:])
-    # Neighbours in a matrix do not matter, nor what follows.
+    # Neighbors in a matrix do not matter, nor what follows.
     other = np.column_stack([noise(300, seed + 1), x, noise(300, seed + 2)])
     assert same(full, np.ascontiguousarray(rolled(other)[:, 1]))
     changed = x.copy()

@@ -1,7 +1,7 @@
 """One row per security and session: order, memory, tails and trend strength of its returns.
 
 These are recursive or need whole sorted windows, so they are computed by trademl.quant and not in
-SQL (semantics A5). A value depends only on its own window, or for ADX on the bars before it, so an
+SQL. A value depends only on its own window, or for ADX on the bars before it, so an
 increment and a full build agree bit for bit.
 """
 

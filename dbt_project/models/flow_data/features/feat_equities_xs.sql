@@ -1,4 +1,4 @@
--- One row per eligible security and session: the cross-sectional features of equities_xs v1 (S4 3.1), from data up to the
+-- One row per eligible security and session: the cross-sectional features of equities_xs v1, from data up to the
 -- session's close. Each measure is winsorised at 1 % and 99 % and standardised among the eligible securities of its session; one
 -- that more than 30 % of them lack is null for that session, else a missing value is neutral (0). All sums are integer sums, so
 -- the features are equal bit for bit whichever history a build has seen.

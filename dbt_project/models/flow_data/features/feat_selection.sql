@@ -1,5 +1,5 @@
--- One row per security and session (eligible equities, every crypto pair): the raw values that Log-MPS scores and HTR vetoes with
--- (semantics A5), from data up to the session's close. Windows are 252 sessions unless the name says otherwise; annual figures use
+-- One row per security and session (eligible equities, every crypto pair): the raw values that Log-MPS scores and HTR vetoes with,
+-- from data up to the session's close. Windows are 252 sessions unless the name says otherwise; annual figures use
 -- 252 sessions for equities and 365 for crypto. Sums are integer sums, so values are equal bit for bit in any build.
 {{ config(
     materialized='incremental', incremental_strategy='append',

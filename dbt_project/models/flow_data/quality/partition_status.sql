@@ -1,4 +1,4 @@
--- One row per table, symbol and session that should be there (S4 2.8), made from universe and calendar, so that what is missing is a
+-- One row per table, symbol and session that should be there, made from universe and calendar, so that what is missing is a
 -- RED row and not an absent one; a listed company without any bar is missing from the day its listing was seen. Sparse event tables
 -- have no rows to count: their sessions are GREEN when a successful fetch covered them. A bar that a second vendor contradicts is AMBER.
 -- A session holds one daily bar: two of them are RED, because nobody can say which one is true.

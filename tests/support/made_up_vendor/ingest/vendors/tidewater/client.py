@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import msgspec
+from ingest.vendors.tidewater.schema import BORROW
 
 from ingest.payloads.decode import Page, page_of, read_json, table_of
 from ingest.transport.client import VendorClient
-from ingest.vendors.tidewater.schema import BORROW
 from trademl.errors import Unavailable, VendorError
 
 

@@ -2,22 +2,21 @@
 
 from collections.abc import Iterator
 
+from ingest.vendors.tidewater import client as tidewater
+from ingest.vendors.tidewater import schema
+
 from ingest.landing.job import Job
 from ingest.landing.reference import ReferenceSource
 from ingest.landing.windows import Span
 from ingest.payloads.decode import Page
 from ingest.vendors.dataset import Tracking, Vendor, last_session, reference_dataset
-from ingest.vendors.tidewater import client as tidewater
-from ingest.vendors.tidewater import schema
 
 URL = "https://api.tidewater.example"
 
 
 def _borrow_rates(job: Job, _window: Span) -> Iterator[Page]:
     host = job.base_url or URL
-    with job.make_client(
-        "tidewater", host, classify_refusal=tidewater.classify_refusal
-    ) as client:
+    with job.make_client("tidewater", host, classify_refusal=tidewater.classify_refusal) as client:
         yield from tidewater.borrow_rates(client)
 
 

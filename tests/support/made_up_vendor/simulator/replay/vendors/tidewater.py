@@ -26,11 +26,11 @@ class TidewaterWire:
     def check(self, request: Request) -> None:
         """Rates are for everybody."""
 
-    def cost(self, request: Request) -> int:  # noqa: ARG002 - every call costs the same
+    def cost(self, request: Request) -> int:
         """One of the minute's."""
         return 1
 
-    def limit_headers(self, now: float, seconds: int | None) -> Mapping[str, str]:  # noqa: ARG002
+    def limit_headers(self, now: float, seconds: int | None) -> Mapping[str, str]:
         """The vendor states no limits."""
         return {}
 
@@ -42,7 +42,7 @@ class TidewaterWire:
         """503."""
         return Reply(503, b"down")
 
-    def answer(self, request: Request, fault: str | None) -> Reply:  # noqa: ARG002 - no faults of its own
+    def answer(self, request: Request, fault: str | None) -> Reply:
         """A fee for every share that is listed; the market knows none, so all cost the same."""
         asof = self._book.clock.date().isoformat()
         rates = [
