@@ -129,7 +129,7 @@ def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, 
     assert len(names(data)) == 2
     first, second = (lake.find_version(data, name) for name in names(data))
     with lake.open_version(data, first) as one, lake.open_version(data, second) as other:
-        assert_whole_lakes_agree(one, other, apart_from=("features.complexity_window",))
+        assert_whole_lakes_agree(one, other, apart_from=("features.int_complexity_window",))
 
 
 @pytest.mark.parametrize("selected", ["flow_data.reference", "equities_ohlcv_adj"])
