@@ -53,6 +53,12 @@ barless as (
     where listed.status = 'active'
 ),
 
+all_spans as (
+    select * from spans
+    union all
+    select * from barless
+),
+
 -- From which session on each table should hold each symbol, on which calendar, and until which day.
 expected as (
     select
@@ -61,7 +67,7 @@ expected as (
         'XNYS' as calendar,
         first_date,
         delist_date as end_date
-    from (select * from spans union all select * from barless)
+    from all_spans
     union all
     select
         'curated/crypto_ohlcv' as table_name,
