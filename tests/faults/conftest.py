@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from tests.integration.lake_support import land_night
-from trademl.cli.build import build
+from trademl.lake.build import build_lake
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def two_nights(market: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Night 1 landed, built and published; night 2 landed."""
     data = tmp_path_factory.mktemp("nights") / "data"
     land_night(market, data, previous_clock(market))
-    build(data, previous_clock(market))
+    build_lake(data, previous_clock(market))
     land_night(market, data, market_clock(market))
     return data

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ingest.replay.simulate import simulate_market
-from ingest.run import run_ingest
-from trademl import lake
+from ingest.sync import run_ingest
+from simulator.market.simulate import simulate_market
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 MARKET_START, MARKET_END = date(2020, 6, 1), date(2021, 12, 31)
 LATE_DELISTING = date(2021, 12, 7)

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from tests.integration.lake_support import (
     assert_whole_lakes_agree,
     dbt,
@@ -20,9 +20,9 @@ from tests.integration.lake_support import (
     open_live,
     open_newest,
 )
-from trademl import lake
-from trademl.cli.build import build
 from trademl.errors import ConfigError, GateFailed
+from trademl.lake import versions as lake
+from trademl.lake.build import build_lake
 
 READ = """
     select count(*), sum(hash(security_id, session_date, close, ret))
@@ -43,7 +43,7 @@ def published(market, tmp_path_factory):
     """A lake with one version, built in one place and moved to another."""
     built = tmp_path_factory.mktemp("built") / "data"
     land_night(market, built, previous_clock(market))
-    build(built, previous_clock(market))
+    build_lake(built, previous_clock(market))
     moved = tmp_path_factory.mktemp("moved") / "data"
     shutil.move(built, moved)
     return moved
@@ -81,7 +81,7 @@ def test_a_version_holds_nothing_that_reads_the_landed_files_of_today(published)
 def test_a_lake_is_not_built_back_into_the_past(data, market):
     built = names(data)
     with pytest.raises(ConfigError, match=r"later than 2021-06-01T13:00:00Z.*--full-refresh"):
-        build(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
+        build_lake(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
     refused = dbt(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
     assert refused.returncode != 0
     assert "--full-refresh" in refused.stdout + refused.stderr
@@ -101,7 +101,7 @@ def test_a_failing_test_publishes_nothing_and_nothing_is_built_behind_it(data, m
         )
     before = names(data)
     with pytest.raises(GateFailed, match=r"not_toxic_equities_ohlcv_adj.*nothing was published"):
-        build(data, previous_clock(market))
+        build_lake(data, previous_clock(market))
     assert names(data) == before
     status = statuses(data)
     assert status["model.trademl.equities_ohlcv_adj"] == "success"
@@ -125,7 +125,7 @@ def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, 
         assert live.execute("select count(*) from curated.equities_bars_asof").fetchone() != (
             version.execute("select count(*) from curated.equities_bars_asof").fetchone()
         ), "the failed build left nothing to heal"
-    build(data, previous_clock(market))
+    build_lake(data, previous_clock(market))
     assert len(names(data)) == 2
     first, second = (lake.find_version(data, name) for name in names(data))
     with lake.open_version(data, first) as one, lake.open_version(data, second) as other:
@@ -295,7 +295,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def test_an_empty_lake_builds_and_says_that_it_is_empty(tmp_path, market):
-    build(tmp_path / "data", market_clock(market))
+    build_lake(tmp_path / "data", market_clock(market))
     with open_newest(tmp_path / "data") as connection:
         assert set(rows_of(connection).values()) == {0}
 
@@ -307,7 +307,7 @@ def test_a_market_of_one_file_is_enough(tmp_path, market, kept):
     shutil.copy(market / f"{kept}.parquet", folder)
     clock = market_clock(folder)
     land_night(folder, tmp_path / "data", clock)
-    build(tmp_path / "data", clock)
+    build_lake(tmp_path / "data", clock)
     with open_newest(tmp_path / "data") as connection:
         rows = rows_of(connection)
         absent = (

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from ingest.audit import Scope, audit
-from ingest.endpoints import ENDPOINTS
-from ingest.export import export_nightly
-from ingest.health import check_health
-from ingest.landing import Fetch, land
-from ingest.node_slots import alone
-from ingest.payloads import DRIFT, Page, table_of
-from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.tasks import Work
+from ingest.landing.writer import Fetch, land
+from ingest.node.export import export_nightly
+from ingest.node.health import check_health
+from ingest.node.instances import alone
+from ingest.node.planning.audit import Scope, audit
+from ingest.node.repair import DEPTH_DAYS, backfill, candidates_of, repair
+from ingest.payloads.decode import DRIFT, Page, table_of
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.lake_fixture import publish_tables
@@ -191,13 +191,13 @@ def test_a_repair_fills_the_gaps_of_the_candidates_and_of_nobody_else(node, data
     candidates(data, "AAA")
     publish(data, red("AAA", 5, 12) | red("BBB", 5))
     done = repair(node, "r1")
-    assert (done.symbols, done.tally.of("done"), done.tally.calls) == (("AAA",), 2, 2)
+    assert (done.symbols, done.summary.of("done"), done.summary.calls) == (("AAA",), 2, 2)
     assert landed_rows(data, BARS, "select symbol, t::date from landed order by 2") == [
         ("AAA", date(2020, 3, 5)),
         ("AAA", date(2020, 3, 12)),
     ]
     again = repair(node, "r1")
-    assert (sum(one.gaps for one in again.tables), again.tally.calls) == (0, 0)
+    assert (sum(one.gaps for one in again.tables), again.summary.calls) == (0, 0)
     assert server.requests == 2
 
 
@@ -208,7 +208,7 @@ def test_a_repair_asks_for_candidates_that_no_bar_was_ever_landed_of(node, data,
     cover(data, BARS, ("AAA",), begin, LAST)
     cover(data, BARS, ("BBB",), begin, FIRST - timedelta(days=1))
     done = repair(node, "r1")
-    assert (sum(one.gaps for one in done.tables), done.tally.of("done"), server.requests) == (
+    assert (sum(one.gaps for one in done.tables), done.summary.of("done"), server.requests) == (
         0,
         1,
         1,
@@ -217,7 +217,7 @@ def test_a_repair_asks_for_candidates_that_no_bar_was_ever_landed_of(node, data,
         ("BBB", len(trading_days()))
     ]
     done.require_whole()
-    assert (repair(node, "r1").tally.calls, server.requests) == (0, 1)
+    assert (repair(node, "r1").summary.calls, server.requests) == (0, 1)
 
 
 def test_a_repair_that_could_not_land_all_says_so(node, data, server):
@@ -225,7 +225,7 @@ def test_a_repair_that_could_not_land_all_says_so(node, data, server):
     publish(data, {})
     run(server, data, "alpaca", "assets")
     done = repair(node, "r1", most_fills=3)
-    assert done.tally.of("done") == 3
+    assert done.summary.of("done") == 3
     with pytest.raises(DataError, match="bars of 2 candidates are not landed: AAA, BBB"):
         done.require_whole()
 
@@ -234,7 +234,7 @@ def test_a_repair_fills_no_more_than_it_may(node, data):
     candidates(data, "AAA", "BBB")
     publish(data, red("AAA", 2, 6, 12) | red("BBB", 3))
     done = repair(node, "r1", most_fills=2)
-    assert (sum(one.gaps for one in done.tables), done.tally.of("done")) == (2, 2)
+    assert (sum(one.gaps for one in done.tables), done.summary.of("done")) == (2, 2)
 
 
 def test_a_repair_is_also_of_what_discovery_refused_for_its_gaps(node, data):

@@ -3,14 +3,14 @@
 import json
 from datetime import date, timedelta
 
-from ingest import bookmarks
-from ingest.endpoints import ENDPOINTS
-from ingest.node import maintain, plan, run_once, work
-from ingest.node_slots import HEAVY, MAINTENANCE
-from ingest.pipeline_runs import pipeline_runs
-from ingest.probes import RESULT, SAMPLE_SIZE
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.pipeline_runs import pipeline_runs
+from ingest.control.tasks import Work
+from ingest.landing import bookmarks
+from ingest.node.daemon import maintain, plan, run_once, work
+from ingest.node.instances import HEAVY, MAINTENANCE
+from ingest.node.planning.probes import RESULT, SAMPLE_SIZE
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest
 from tests.integration.node_support import PROBING, QUICK, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import (
@@ -22,8 +22,8 @@ from tests.unit.ingest.markets import (
     small_market,
     write,
 )
-from trademl.cli.build import build
 from trademl.files import sha256_of_file
+from trademl.lake.build import build_lake
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
@@ -34,7 +34,7 @@ CONTRADICTED = ("BBB", date(2020, 3, 5))
 
 def full_build(data, clock):
     """The nightly build, from the landed files alone: a lake remembers rows whose file is gone."""
-    return build(data, clock, full_refresh=True).name
+    return build_lake(data, clock, full_refresh=True).name
 
 
 def statuses(data, table=EQUITIES):
@@ -114,11 +114,11 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
         client = second_vendor("massive", other.url)
         node = make_node(data, server, steps, full_build, client, PROBING)
         seed(node)
-        tally = run_once(node)
+        summary = run_once(node)
         queued = tasks(node)
         probes = [row for row in queued if row[2:] == ("QC_PROBE", "PENDING")]
         assert len(probes) == SAMPLE_SIZE
-        assert tally.of("done") == tally.outcomes.total() == len(queued) - len(probes)
+        assert summary.of("done") == summary.outcomes.total() == len(queued) - len(probes)
         assert sum(spent(node).values()) == server.requests + other.requests
         assert statuses(data).keys() == {"GREEN"}
         assert statuses(data, COINS).keys() == {"GREEN"}

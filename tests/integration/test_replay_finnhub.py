@@ -7,10 +7,10 @@ import duckdb
 import httpx
 import pytest
 
-from ingest.http import VendorClient
-from ingest.replay import finnhub_wire
-from ingest.replay.server import ReplayServer
-from ingest.vendors import finnhub
+from ingest.transport.client import VendorClient
+from ingest.vendors.finnhub import client as finnhub
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import finnhub as finnhub_wire
 from tests.integration.replay_support import SECRET, earnings_rows, option_rows, rich_market, run
 from tests.unit.ingest.markets import (
     FIRST,
@@ -221,7 +221,10 @@ def client_of(content, status=200):
     def answer(request):
         return httpx.Response(status, json=content)
 
-    said = {"judge": finnhub.judge, "is_notice": finnhub.is_notice}
+    said = {
+        "classify_refusal": finnhub.classify_refusal,
+        "is_refusal_body": finnhub.is_refusal_body,
+    }
     return VendorClient("finnhub", "https://h", transport=httpx.MockTransport(answer), **said)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from models_ml.profile import TrainingProfile, load_profile
-from models_ml.report import TrainingReport
-from models_ml.training import train
+from models_ml.registry.model_card import TrainingReport
+from models_ml.training.api import train
 from tests.unit.models_ml.synthetic import Size, publish
-from trademl.lake import Version
+from trademl.lake.versions import Version
 
 
 @dataclass(frozen=True, slots=True)
