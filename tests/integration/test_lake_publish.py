@@ -245,7 +245,12 @@ def test_the_history_of_the_registries_follows_the_clock(tmp_path):
 
     def build_registry(clock, thresholds, *arguments):
         # Cautious: no test that reads another table too, which is not there.
-        given = (*set_thresholds(project, thresholds), "--indirect-selection", "cautious", *arguments)
+        given = (
+            *set_thresholds(project, thresholds),
+            "--indirect-selection",
+            "cautious",
+            *arguments,
+        )
         done = dbt(data, clock, *given, selected="qc_thresholds qc_thresholds_history")
         assert done.returncode == 0, done.stdout[-3000:]
         with open_live(data) as connection:
