@@ -153,6 +153,47 @@ def models_are_documented(manifest: Manifest) -> Iterator[str]:
                 yield f"{where}: column {column['name']} has no description"
 
 
+def macros_are_documented(manifest: Manifest) -> Iterator[str]:
+    """Every macro says what it is for, with an example, and what each of its arguments is."""
+    for macro in manifest["macros"].values():
+        if macro["package_name"] != manifest["metadata"]["project_name"]:
+            continue
+        where = f"{macro['original_file_path']}: macro {macro['name']}"
+        if not macro["description"].strip():
+            yield f"{where} has no description"
+        elif "Example: " not in macro["description"]:
+            yield f"{where} has no example"
+        said = {one["name"]: one["description"] for one in macro["arguments"]}
+        names = _arguments(macro)
+        for name in names:
+            if not (said.get(name) or "").strip():
+                yield f"{where}: argument {name} has no description"
+        for name in sorted(said.keys() - set(names)):
+            yield f"{where} has no argument {name}"
+
+
+def sql_begins_with_its_grain(manifest: Manifest) -> Iterator[str]:
+    """A model's SQL opens with one line that says what a row is; its yml says the rest."""
+    for node in _models(manifest):
+        if node["language"] != "sql":
+            continue
+        header = node["raw_code"].splitlines()
+        if not re.match(r"-- One row\b.*\.$", header[0]):
+            yield f"{node['original_file_path']}: its first line does not say what one row is"
+        elif len(header) > 1 and re.match(r"--(?! depends_on)", header[1]):
+            yield f"{node['original_file_path']}: describes itself beyond its grain"
+
+
+def layers_are_groups(manifest: Manifest) -> Iterator[str]:
+    """A layer is a group, and what is private to it is called int_<what>."""
+    for node in _models(manifest):
+        where = node["original_file_path"]
+        if node["group"] != _layer(node):
+            yield f"{where}: in the group {node['group']}, not in {_layer(node)}"
+        if (node["access"] == "private") != node["name"].startswith("int_"):
+            yield f"{where}: {node['access']}, which its name does not say"
+
+
 def models_have_their_yml(manifest: Manifest) -> Iterator[str]:
     """One yml per model, of the same name, beside it."""
     for node in _models(manifest):
@@ -312,6 +353,9 @@ GRAPH_RULES = (
     only_staging_reads_sources,
     layers_read_downwards,
     models_are_documented,
+    macros_are_documented,
+    sql_begins_with_its_grain,
+    layers_are_groups,
     models_have_their_yml,
     grain_is_tested,
     contracts_are_enforced,
@@ -335,6 +379,19 @@ def _models(manifest: Manifest) -> Iterator[Mapping[str, Any]]:
     for node in manifest["nodes"].values():
         if node["resource_type"] == "model":
             yield node
+
+
+def _arguments(macro: Mapping[str, Any]) -> list[str]:
+    """The names in a macro's signature; a test is listed as ``test_<name>``."""
+    name = macro["name"].removeprefix("test_")
+    pattern = rf"{{%-?\s*(?:macro|test)\s+(?:test_)?{re.escape(name)}\s*\((.*?)\)\s*-?%}}"
+    found = re.search(pattern, macro["macro_sql"], re.DOTALL)
+    if found is None:
+        return []
+    # Jinja's defaults are Python's literals here, so that Python can read the signature.
+    signature = ast.parse(f"def macro({found.group(1)}): pass").body[0]
+    assert isinstance(signature, ast.FunctionDef)
+    return [argument.arg for argument in signature.args.args]
 
 
 def _layer(node: Mapping[str, Any]) -> str:

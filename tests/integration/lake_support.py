@@ -277,10 +277,14 @@ def open_newest(data_dir: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def relations(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Every table and view of the lake that holds data, as ``schema.table``."""
+    """Every table and view of the lake that holds data, as ``schema.table``.
+
+    But not the registries' history: it tells when builds saw a rule, so it hangs on which builds
+    there were, and two lakes of the same data may differ in it (ADR 20).
+    """
     rows = connection.execute(
         """select table_schema || '.' || table_name from information_schema.tables
-        where table_catalog = 'lake' and table_schema not in ('main', 'staging') order by 1"""
+        where table_catalog = 'lake' and table_schema not in ('main', 'staging', 'history') order by 1"""
     ).fetchall()
     return [name for (name,) in rows]
 

@@ -44,7 +44,7 @@ def attach(folder, catalog, options):
 
 
 def compact(con):
-    """What ``macros/compact_tables.sql`` calls."""
+    """What ``macros/engine/compact_tables.sql`` calls."""
     table = "'lake', 'bars', schema => 'main'"
     con.execute(f"call ducklake_rewrite_data_files({table}, delete_threshold => 0)")
     con.execute(f"call ducklake_merge_adjacent_files({table})")

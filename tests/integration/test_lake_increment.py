@@ -35,7 +35,7 @@ AFTER_RENAME = datetime(2021, 5, 18, 13, tzinfo=UTC)
 AFTER_DELISTINGS = datetime(2021, 12, 13, 13, tzinfo=UTC)
 COIN = "ETHUSDT"
 # It only says where the last build began, so it is not the same after another way to the same data.
-NOT_DATA = ("features.complexity_window",)
+NOT_DATA = ("features.int_complexity_window",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, 
     assert len(names(data)) == 2
     first, second = (lake.find_version(data, name) for name in names(data))
     with lake.open_version(data, first) as one, lake.open_version(data, second) as other:
-        assert_whole_lakes_agree(one, other, apart_from=("features.complexity_window",))
+        assert_whole_lakes_agree(one, other, apart_from=("features.int_complexity_window",))
 
 
 @pytest.mark.parametrize("selected", ["flow_data.reference", "equities_ohlcv_adj"])
@@ -168,6 +168,112 @@ def test_readers_are_not_disturbed_by_a_build(data, market):
     with open_newest(data) as newest, lake.open_version(data, first) as older:
         assert older.execute(READ).fetchone() == seen
         assert newest.execute(READ).fetchone()[0] > seen[0]
+
+
+PRICE_FLOOR = "min_price_usd"
+
+
+def copied_project(folder: Path) -> Path:
+    """A copy of what dbt reads, to edit registries in."""
+    for name in ("dbt_project", "macros", "seeds", "snapshots", "tests/data"):
+        shutil.copytree(lake.PROJECT_ROOT / name, folder / name)
+    for name in ("dbt_project.yml", "profiles.yml"):
+        shutil.copy(lake.PROJECT_ROOT / name, folder)
+    return folder
+
+
+def set_thresholds(project: Path, thresholds: dict[str, float | None]) -> tuple[str, ...]:
+    """Gives thresholds other values, or none at all, and returns dbt's arguments for the project."""
+    original = lake.PROJECT_ROOT / "seeds" / "flow_data" / "qc_thresholds.csv"
+    rows = [line.split(",", 2) for line in original.read_text().splitlines()]
+    assert {name for name, *_ in rows} >= thresholds.keys()
+    kept = [
+        [name, thresholds.get(name, value), rest]
+        for name, value, rest in rows
+        if thresholds.get(name, value) is not None
+    ]
+    lines = [",".join(map(str, row)) for row in kept]
+    (project / "seeds" / "flow_data" / original.name).write_text("\n".join(lines) + "\n")
+    return "--project-dir", str(project), "--profiles-dir", str(project)
+
+
+def test_a_version_tells_by_which_rules_it_was_judged(data, market, tmp_path):
+    """A threshold is changed between two nights; either version knows both rules that it can."""
+    first = lake.find_version(data)
+    with lake.open_version(data, first) as connection:
+        (floor,) = connection.execute(
+            "select round(median(close)) from curated.equities_ohlcv_adj"
+        ).fetchone()
+    changed = set_thresholds(copied_project(tmp_path / "project"), {PRICE_FLOOR: floor})
+    done = dbt(data, market_clock(market), *changed)
+    assert done.returncode == 0, done.stdout[-3000:]
+    second = lake.find_version(data)
+    assert second != first
+    at = """
+        select value from history.qc_thresholds_history
+        where name = ? and dbt_valid_from <= ? and coalesce(dbt_valid_to > ?, true)
+    """
+    with lake.open_version(data, first) as older, lake.open_version(data, second) as newer:
+        for version, rule in ((first, 1.0), (second, floor)):
+            asked = [PRICE_FLOOR, version.as_of, version.as_of]
+            assert newer.execute(at, asked).fetchall() == [(rule,)]
+        assert older.execute(at, [PRICE_FLOOR, first.as_of, first.as_of]).fetchall() == [(1.0,)]
+        current = "select value from history.qc_thresholds_history where name = ? and dbt_valid_to is null"
+        assert older.execute(current, [PRICE_FLOOR]).fetchall() == [(1.0,)]
+        assert newer.execute(current, [PRICE_FLOOR]).fetchall() == [(floor,)]
+        assert newer.execute(
+            "select count(*) from history.qc_thresholds_history where dbt_valid_to is not null"
+        ).fetchone() == (1,)
+        # And the versions were judged by them, in every session.
+        cheap = """
+            select count(*), count(*) filter (where universe.has_price)
+            from reference.universe as universe
+            inner join curated.equities_ohlcv_adj as bars using (security_id, session_date)
+            where bars.close < ?
+        """
+        bars, admitted = older.execute(cheap, [floor]).fetchone()
+        assert bars == admitted > 0
+        bars, admitted = newer.execute(cheap, [floor]).fetchone()
+        assert bars > admitted == 0
+
+
+def test_the_history_of_the_registries_follows_the_clock(tmp_path):
+    """A second build at one clock replaces what the first wrote; an earlier one knows of no later."""
+    project, data = copied_project(tmp_path / "project"), tmp_path / "data"
+    first, second = (datetime(2021, 6, day, 13, tzinfo=UTC) for day in (1, 2))
+    between = datetime(2021, 6, 1, 20, tzinfo=UTC)
+
+    def build_registry(clock, thresholds, *arguments):
+        # Cautious: no test that reads another table too, which is not there.
+        given = (
+            *set_thresholds(project, thresholds),
+            "--indirect-selection",
+            "cautious",
+            *arguments,
+        )
+        done = dbt(data, clock, *given, selected="qc_thresholds qc_thresholds_history")
+        assert done.returncode == 0, done.stdout[-3000:]
+        with open_live(data) as connection:
+            return connection.execute(
+                """select name, value, dbt_valid_from, dbt_valid_to
+                from history.qc_thresholds_history where name in ($a, $b) order by all""",
+                {"a": PRICE_FLOOR, "b": "seasoned_sessions"},
+            ).fetchall()
+
+    kept = ("seasoned_sessions", 252.0, first, None)
+    found = build_registry(first, {PRICE_FLOOR: 1})
+    assert found == [(PRICE_FLOOR, 1.0, first, None), kept]
+    assert build_registry(second, {PRICE_FLOOR: 2, "seasoned_sessions": None}) == [
+        (PRICE_FLOOR, 1.0, first, second),
+        (PRICE_FLOOR, 2.0, second, None),
+        (*kept[:3], second),
+    ]
+    assert build_registry(second, {PRICE_FLOOR: 3}) == [
+        (PRICE_FLOOR, 1.0, first, second),
+        (PRICE_FLOOR, 3.0, second, None),
+        kept,
+    ]
+    assert build_registry(between, {PRICE_FLOOR: 1}, "--full-refresh") == found
 
 
 def test_a_catalog_without_a_pointer_is_no_version(data):

@@ -95,6 +95,54 @@ def test_missing_descriptions_are_noticed(manifest):
     ]
 
 
+def macro(manifest, name):
+    return manifest["macros"][f"macro.trademl.{name}"]
+
+
+def test_undocumented_macros_and_arguments_are_noticed(manifest):
+    macro(manifest, "as_of")["description"] = " "
+    macro(manifest, "envelope")["description"] = "The columns of every row."
+    macro(manifest, "threshold")["arguments"][0]["description"] = ""
+    macro(manifest, "test_unique_grain")["arguments"].pop()
+    macro(manifest, "rebuild_from")["arguments"][1]["name"] = "lookback"
+    manifest["macros"]["macro.dbt.run_query"]["description"] = ""
+    found = [line.split(": ", 1)[1] for line in rules.macros_are_documented(manifest)]
+    assert sorted(found) == [
+        "macro as_of has no description",
+        "macro envelope has no example",
+        "macro rebuild_from has no argument lookback",
+        "macro rebuild_from: argument lookback_days has no description",
+        "macro test_unique_grain: argument columns has no description",
+        "macro threshold: argument name has no description",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first_lines", "complaint"),
+    [
+        ("with bars as (", "its first line does not say what one row is"),
+        ("-- One row per bar", "its first line does not say what one row is"),
+        ("-- One row per bar.\n-- It is judged.", "describes itself beyond its grain"),
+    ],
+)
+def test_sql_that_does_not_begin_with_its_grain_is_noticed(manifest, first_lines, complaint):
+    model(manifest, "universe")["raw_code"] = f"{first_lines}\nselect 1"
+    where = "dbt_project/models/flow_data/reference/universe.sql"
+    assert list(rules.sql_begins_with_its_grain(manifest)) == [f"{where}: {complaint}"]
+
+
+def test_a_model_outside_its_group_or_private_by_name_alone_is_noticed(manifest):
+    model(manifest, "universe")["group"] = "curated"
+    model(manifest, "int_stress_survival")["access"] = "protected"
+    model(manifest, "coverage")["access"] = "private"
+    found = {line.split("/")[-1] for line in rules.layers_are_groups(manifest)}
+    assert found == {
+        "universe.sql: in the group curated, not in reference",
+        "int_stress_survival.sql: protected, which its name does not say",
+        "coverage.sql: private, which its name does not say",
+    }
+
+
 def test_a_yml_elsewhere_is_noticed(manifest):
     model(manifest, "universe")["patch_path"] = "trademl://dbt_project/models/schema.yml"
     model(manifest, "coverage")["patch_path"] = None

@@ -1,6 +1,3 @@
-{#- Joins the small files that the nights leave behind: a table with as many files as a month has sessions gets one again. DuckLake
-    keeps the joined files on disk and in its history, so that published versions, the change feed and time travel read as before
-    (tested). Files are never deleted here. -#}
 {% macro compact_tables() %}
     {% set query %}
         select schemas.schema_name, tables.table_name

@@ -1,4 +1,3 @@
-{#- The knowledge time of this run as a SQL expression: the var as_of, else the run's clock (TRADEML_CLOCK), else now. -#}
 {% macro as_of() -%}
     timestamptz '{{ as_of_text() }}'
 {%- endmacro %}

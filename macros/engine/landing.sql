@@ -1,5 +1,3 @@
-{#- The landed files of one endpoint, as a from-clause. Where nothing was landed yet, an empty table of the columns that
-    the source declares, so that every model builds on an empty lake. -#}
 {% macro landed(vendor, endpoint) %}
     {%- set relation = source(vendor, endpoint) -%}
     {%- set pattern = landed_pattern(vendor, endpoint) -%}
@@ -35,7 +33,6 @@
 {% endmacro %}
 
 
-{#- The envelope that landing puts on every row. -#}
 {% macro envelope() %}
     extra,
     ingest_id,
@@ -49,8 +46,6 @@
 {%- endmacro %}
 
 
-{#- Keeps only rows of landed files that this append-only model has not read yet. It remembers files, not dates: a second
-    fetch on one day, or a build that failed half way, is picked up by the next build. -#}
 {% macro only_new_files(vendor, endpoint) %}
     {%- if not is_incremental() -%}
         true

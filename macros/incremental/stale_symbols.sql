@@ -1,7 +1,3 @@
-{#- Which symbols an incremental bar table has to write again, and from which day: those with newly landed bars, new or changed
-    splits or a new name, from the first day these touch (for a bar ten days more: it may show that the one before was wrong); and
-    everyone from two weeks before the newest session, because knowledge also matures by the passing of time, or from where the
-    calendar changed. A late split therefore rebuilds its own symbol and no other. -#}
 {% macro stale_symbols(relation) -%}
     {%- set since = last_snapshot_of(relation) -%}
     {#- A literal, because the hook's deletion and the insert after it must mean the same day. -#}
@@ -44,7 +40,6 @@
 {%- endmacro %}
 
 
-{#- Removes what stale_symbols says will be written again (a pre-hook, in the same transaction as the insert). -#}
 {% macro delete_stale_bars() %}
     {% if is_incremental() %}
         delete from {{ this }}

@@ -1,5 +1,4 @@
--- One row per security and stress event that it lived through: how many such events there were up to the event's end, and in how
--- many of them it kept trading (under 5 % of the sessions missing). An event counts from its end on.
+-- One row per security and stress event that it lived through, from data up to the event's end.
 with bars as (
     select
         security_id,

@@ -1,5 +1,3 @@
-{#- Publishes the lake when every node of flow_data was built and passed. The copy of the catalog comes first and the
-    pointer that makes it a version comes last, by rename; a crash in between leaves a copy that nothing names. -#}
 {% macro publish_version(results) %}
     {% if execute and flags.WHICH == 'build' %}
         {% set passed = [] %}
@@ -7,7 +5,8 @@
         {% for result in results %}
             {% if result.status in ('success', 'pass', 'warn') %}
                 {% do passed.append(result.node.unique_id) %}
-            {% else %}
+            {#- What has nothing to run, as an exposure, is a no-op. #}
+            {% elif result.status != 'no-op' %}
                 {% do failed.append(result.node.unique_id) %}
             {% endif %}
         {% endfor %}
@@ -52,7 +51,6 @@
 {% endmacro %}
 
 
-{#- Runs one statement outside a transaction: a database attached inside one cannot be detached in it. -#}
 {% macro run_alone(sql) %}
     {% call statement(auto_begin=false) %}{{ sql }}{% endcall %}
 {% endmacro %}

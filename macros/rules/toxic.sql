@@ -1,6 +1,3 @@
-{#- The CTEs `paths` and `judged` of a bar table, from its CTE `moves` with `growth` and `broken_rule`: why a bar is rejected, and when that
-    is known. Follow them with a comma.
-    security: the column whose bars make one path. -#}
 {% macro paths_and_judged(security) -%}
 paths as (
     select
@@ -26,15 +23,11 @@ judged as (
 {%- endmacro %}
 
 
-{#- Why a close cannot be true, from the growth since one and two bars before. Up: more than max_abs_return above the bar before, unless
-    that only takes back a fall as great. Down: as far below, but only once the next bar takes it back; until then it may be a crash or
-    a spin-off, and is flagged. The macros need the window `path` of the bars that break no rule. -#}
 {% macro is_toxic() -%}
     coalesce({{ is_rise('growth') }} and not coalesce({{ is_taken_back() }}, false), false) or {{ is_fall_taken_back() }}
 {%- endmacro %}
 
 
-{#- Whether the next bar says that this one was wrong: known only when the next one is. -#}
 {% macro is_fall_taken_back() -%}
     coalesce({{ is_fall('growth') }} and lead({{ is_taken_back() }}) over path, false)
 {%- endmacro %}

@@ -1,5 +1,3 @@
-{#- Which securities a table made from equities_bars_asof and corp_actions has to write again, and from which session: whatever
-    changed there since this table was last written. -#}
 {% macro stale_securities(relation) -%}
     {%- set since = last_snapshot_of(relation) -%}
     (
@@ -18,7 +16,6 @@
 {%- endmacro %}
 
 
-{#- Removes what stale_securities says will be written again (a pre-hook, in the same transaction as the insert). -#}
 {% macro delete_stale_securities() %}
     {% if is_incremental() %}
         delete from {{ this }}
