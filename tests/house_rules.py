@@ -8,12 +8,12 @@ import json
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from filelock import FileLock
 
 from ingest.endpoints import ENDPOINTS
 
@@ -79,15 +79,17 @@ Manifest = Mapping[str, Any]
 
 
 def parse_manifest(project: Path = ROOT) -> dict[str, Any]:
-    """The project's dbt manifest, parsed afresh; nothing is written into the project."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "dbt.cli.main", "parse", "--quiet"]
-        command += ["--target-path", folder, "--log-path", folder]
+    """The project's dbt manifest; what did not change since the last call is not parsed again."""
+    folder = project / "target" / "rules"
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "dbt.cli.main", "parse", "--quiet"]
+    command += ["--target-path", str(folder), "--log-path", str(folder)]
+    with FileLock(folder / "lock"):
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"dbt parse failed: {done.stdout[-500:]}{done.stderr[-500:]}")
-        manifest: dict[str, Any] = json.loads((Path(folder) / "manifest.json").read_text())
-        return manifest
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return manifest
 
 
 def flow_data_is_closed(manifest: Manifest) -> Iterator[str]:

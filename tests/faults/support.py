@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.integration.lake_support import dbt_environment
@@ -62,13 +63,21 @@ def assert_one_line(done: subprocess.CompletedProcess[str], code: int, *says: st
         assert said in lines[0], lines[0]
 
 
-def run_killed(argv: list[str], env: dict[str, str], seconds: float, *, whole_group: bool) -> bool:
+def run_killed(
+    argv: list[str],
+    env: dict[str, str],
+    seconds: float,
+    *,
+    whole_group: bool,
+    reached: Callable[[], bool] = lambda: False,
+) -> bool:
     """Starts a command that says ``ready`` or nothing, kills it; tells whether it was alive.
 
     Args:
         argv: The command.
         env: Its environment.
         seconds: When to kill it, counted from its start.
+        reached: When to kill it earlier: as soon as this holds, asked all the time.
         whole_group: Kill its children with it, as a power cut does, or leave them behind.
     """
     child = subprocess.Popen(
@@ -79,12 +88,13 @@ def run_killed(argv: list[str], env: dict[str, str], seconds: float, *, whole_gr
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    try:
-        child.wait(seconds)
-    except subprocess.TimeoutExpired:
-        (os.killpg if whole_group else os.kill)(child.pid, signal.SIGKILL)
-        child.wait()
-        return True
+    deadline = time.monotonic() + seconds
+    while child.poll() is None:
+        if time.monotonic() >= deadline or reached():
+            (os.killpg if whole_group else os.kill)(child.pid, signal.SIGKILL)
+            child.wait()
+            return True
+        time.sleep(0.01)
     return False
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +13,12 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pytest
 
+from ingest.replay.clocks import market_clock, previous_clock
 from ingest.replay.simulate import simulate_market
 from ingest.run import run_ingest
+from tests.support.cache import made_once
+from tests.support.dbt_server import run_dbt
 from trademl import lake
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
 from trademl.clock import iso
@@ -31,7 +32,6 @@ AWAY = (date(2021, 10, 4), date(2021, 10, 25))
 """A company trades under another symbol and takes its old one back."""
 LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
 """Longer than any look-back that is counted in calendar days."""
-BUILD_SECONDS = 900
 NO_TESTS = ("--exclude-resource-type", "test")
 
 
@@ -90,10 +90,12 @@ POINT_IN_TIME = (
 )
 
 
-@pytest.fixture(scope="session")
-def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def eventful_market() -> Path:
     """A simulated market with more events: late delistings, a long gap, a rename and back."""
-    folder = tmp_path_factory.mktemp("market") / "simulated"
+    return made_once("eventful-market", _eventful_market)
+
+
+def _eventful_market(folder: Path) -> None:
     simulate_market(folder, seed=7, n_symbols=28, n_crypto=6, start=MARKET_START, end=MARKET_END)
     leaver, sleeper, renamed = clean_symbols(folder)[:3]
     last_bar = (
@@ -128,7 +130,48 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     _also_planted(folder, late_delisting=(leaver, LATE_DELISTING), long_gap=(sleeper, LONG_GAP[0]))
     _also_planted(folder, rename_and_back=(renamed, AWAY[0]))
-    return folder
+
+
+def year_market() -> Path:
+    """A small simulated market of thirteen months."""
+    return made_once("year-market", _year_market)
+
+
+def _year_market(folder: Path) -> None:
+    span = {"start": date(2020, 12, 1), "end": date(2021, 12, 31)}
+    simulate_market(folder, seed=3, n_symbols=24, n_crypto=2, **span)
+
+
+def one_night() -> Path:
+    """A data directory on the small market: the night before the last landed and published."""
+    return made_once("one-night", _one_night)
+
+
+def _one_night(data: Path) -> None:
+    market = year_market()
+    land_night(market, data, previous_clock(market))
+    publish(data, previous_clock(market))
+
+
+def two_nights() -> Path:
+    """The same, and the last night landed."""
+    return made_once("two-nights", _two_nights)
+
+
+def _two_nights(data: Path) -> None:
+    market = year_market()
+    shutil.copytree(one_night(), data, dirs_exist_ok=True)
+    land_night(market, data, market_clock(market))
+
+
+def two_nights_published() -> Path:
+    """The same, and both nights published."""
+    return made_once("two-nights-published", _two_nights_published)
+
+
+def _two_nights_published(data: Path) -> None:
+    shutil.copytree(two_nights(), data, dirs_exist_ok=True)
+    publish(data, market_clock(year_market()))
 
 
 def _also_planted(market: Path, **events: tuple[str, date]) -> None:
@@ -235,23 +278,27 @@ def dbt(
     logs = data_dir / "logs"
     # DuckLake makes neither folder by itself; `trademl build` has the same effect through its log.
     logs.mkdir(parents=True, exist_ok=True)
-    return subprocess.run(
+    return run_dbt(
         [
-            *(sys.executable, "-m", "dbt.cli.main", command, "--select", selected, *arguments),
+            *(command, "--select", selected, *arguments),
             *("--target-path", str(logs / "dbt"), "--log-path", str(logs)),
+            # Writing the thousands of lines for debugging takes a tenth of a build.
+            *("--log-level-file", "info"),
         ],
-        cwd=lake.PROJECT_ROOT,
-        env=dbt_environment(data_dir, clock),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS,
+        dbt_environment(data_dir, clock),
     )
 
 
 def dbt_environment(data_dir: Path, clock: datetime) -> dict[str, str]:
     given = {"TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)}
     return {**os.environ, "TRADEML_MEMORY_LIMIT": "2GB", "OPENBLAS_NUM_THREADS": "1", **given}
+
+
+def publish(data_dir: Path, clock: datetime, *arguments: str) -> lake.Version:
+    """Builds all models with their tests and publishes a version, as ``trademl build`` does."""
+    done = dbt(data_dir, clock, *arguments)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return lake.find_version(data_dir)
 
 
 def build_models(data_dir: Path, clock: datetime, *arguments: str) -> Path:

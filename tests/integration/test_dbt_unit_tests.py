@@ -3,14 +3,15 @@
 import json
 from datetime import UTC, datetime
 
-from tests.integration.lake_support import build_models, dbt
+from tests.integration.lake_support import dbt, one_night
+from tests.support.cache import copied
 
 CLOCK = datetime(2022, 1, 1, 13, tzinfo=UTC)
 
 
 def test_every_unit_test_passes(tmp_path):
     # They ask the lake for column types, so the tables must exist; rows they bring themselves.
-    data = build_models(tmp_path / "data", CLOCK)
+    data = copied(one_night(), tmp_path / "data")
     done = dbt(data, CLOCK, "--vars", "unit_tests: true", command="test", selected="test_type:unit")
     assert done.returncode == 0, done.stdout[-3000:]
     written = json.loads((data / "logs" / "dbt" / "manifest.json").read_text())["unit_tests"]

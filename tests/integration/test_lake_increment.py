@@ -1,6 +1,7 @@
 """Nights: what increments add up to is what a full refresh gives, and raw only ever grows."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,15 +21,15 @@ from tests.integration.lake_support import (
     dbt,
     defect,
     edit,
+    eventful_market,
     land_night,
-    market,
     newest_snapshot,
     open_live,
     open_newest,
+    publish,
     share_raw,
 )
-
-__all__ = ["market"]
+from tests.support.cache import copied, made_once
 
 FIRST_NIGHT = datetime(2021, 5, 13, 13, tzinfo=UTC)
 AFTER_RENAME = datetime(2021, 5, 18, 13, tzinfo=UTC)
@@ -56,10 +57,26 @@ class Nights:
 
 
 @pytest.fixture(scope="session")
-def nights(market, tmp_path_factory):
+def market() -> Path:
+    return eventful_market()
+
+
+@pytest.fixture(scope="session")
+def nights():
     """Six landings and six builds, one of them after a build that stopped half way."""
-    data = tmp_path_factory.mktemp("nights") / "data"
-    before = less_known(market, tmp_path_factory.mktemp("before") / "market")
+    folder = made_once("nights", make_nights)
+    facts = json.loads((folder / "nights.json").read_text())
+    return Nights(
+        data=folder / "data",
+        clocks=tuple(datetime.fromisoformat(clock) for clock in facts["clocks"]),
+        snapshots=tuple(facts["snapshots"]),
+        raw=tuple(facts["raw"]),
+    )
+
+
+def make_nights(folder: Path) -> None:
+    market, data = eventful_market(), folder / "data"
+    before = less_known(market, folder / "before")
     clocks = (
         FIRST_NIGHT,
         FIRST_NIGHT + timedelta(hours=7),
@@ -80,7 +97,8 @@ def nights(market, tmp_path_factory):
         build_models(data, clock) if not last_two else publish(data, clock)
         with open_live(data) as lake:
             snapshots.append(newest_snapshot(lake))
-    return Nights(data, clocks, tuple(snapshots), tuple(raw))
+    facts = {"clocks": [clock.isoformat() for clock in clocks], "snapshots": snapshots, "raw": raw}
+    (folder / "nights.json").write_text(json.dumps(facts))
 
 
 def less_known(market: Path, target: Path) -> Path:
@@ -107,11 +125,6 @@ def less_known(market: Path, target: Path) -> Path:
     return target
 
 
-def publish(data: Path, clock: datetime) -> None:
-    done = dbt(data, clock)
-    assert done.returncode == 0, done.stdout[-3000:]
-
-
 def late_symbol(market: Path) -> str:
     """A company that the first fetch of the first day does not ask for."""
     return clean_symbols(market)[-1]
@@ -126,8 +139,8 @@ def hashes(data: Path) -> dict[str, str]:
 
 def test_increments_equal_a_full_refresh(nights, tmp_path):
     """Late corrections and splits, an outage, renames, delistings, backfills, half a build."""
-    shutil.copytree(nights.data, tmp_path / "data")
-    refreshed = build_models(tmp_path / "data", nights.clocks[-1], "--full-refresh")
+    data = copied(nights.data, tmp_path / "data")
+    refreshed = build_models(data, nights.clocks[-1], "--full-refresh")
     with open_newest(nights.data) as grown, open_live(refreshed) as fresh:
         assert_whole_lakes_agree(grown, fresh, apart_from=NOT_DATA)
 
@@ -232,7 +245,6 @@ def test_the_older_version_of_a_bar_answers_an_older_question(nights, market, tm
 
 
 def test_a_build_with_nothing_new_changes_nothing(nights, tmp_path):
-    shutil.copytree(nights.data, tmp_path / "data")
-    again = build_models(tmp_path / "data", nights.clocks[-1])
+    again = build_models(copied(nights.data, tmp_path / "data"), nights.clocks[-1])
     with open_newest(nights.data) as before, open_live(again) as after:
         assert_whole_lakes_agree(before, after, apart_from=NOT_DATA)

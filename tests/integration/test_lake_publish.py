@@ -4,14 +4,14 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from tests.integration import lake_support
 from tests.integration.lake_support import (
     assert_whole_lakes_agree,
     dbt,
@@ -19,7 +19,9 @@ from tests.integration.lake_support import (
     land_night,
     open_live,
     open_newest,
+    publish,
 )
+from tests.support.cache import copied
 from trademl import lake
 from trademl.cli.build import build
 from trademl.errors import ConfigError, GateFailed
@@ -31,28 +33,20 @@ READ = """
 
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("market") / "simulated"
-    span = {"start": date(2020, 12, 1), "end": date(2021, 12, 31)}
-    simulate_market(folder, seed=3, n_symbols=24, n_crypto=2, **span)
-    return folder
+def market():
+    return lake_support.year_market()
 
 
 @pytest.fixture(scope="session")
-def published(market, tmp_path_factory):
-    """A lake with one version, built in one place and moved to another."""
-    built = tmp_path_factory.mktemp("built") / "data"
-    land_night(market, built, previous_clock(market))
-    build(built, previous_clock(market))
-    moved = tmp_path_factory.mktemp("moved") / "data"
-    shutil.move(built, moved)
-    return moved
+def published(tmp_path_factory):
+    """A lake with one version, built in one place and moved to another; nobody may change it."""
+    return copied(lake_support.one_night(), tmp_path_factory.mktemp("moved") / "data")
 
 
 @pytest.fixture
 def data(published, tmp_path):
     """A copy to spoil."""
-    return Path(shutil.copytree(published, tmp_path / "data"))
+    return copied(published, tmp_path / "data")
 
 
 def names(data: Path) -> list[str]:
@@ -141,10 +135,10 @@ def test_building_a_part_publishes_nothing(data, market, selected):
     assert names(data) == before
 
 
-def test_readers_are_not_disturbed_by_a_build(data, market):
+def test_readers_are_not_disturbed_by_a_build(tmp_path, market):
     """One reader stays, another comes and goes all the time, while a night is built."""
     clock = market_clock(market)
-    land_night(market, data, clock)
+    data = copied(lake_support.two_nights(), tmp_path / "data")
     first = lake.find_version(data)
     with lake.open_version(data, first) as staying:
         seen = staying.execute(READ).fetchone()
@@ -168,6 +162,9 @@ def test_readers_are_not_disturbed_by_a_build(data, market):
     with open_newest(data) as newest, lake.open_version(data, first) as older:
         assert older.execute(READ).fetchone() == seen
         assert newest.execute(READ).fetchone()[0] > seen[0]
+        # Most lakes of the tests are built by forks of one dbt process, this one by its own.
+        with open_newest(lake_support.two_nights_published()) as forked:
+            assert_whole_lakes_agree(newest, forked, apart_from=("features.complexity_window",))
 
 
 def test_a_catalog_without_a_pointer_is_no_version(data):
@@ -194,7 +191,7 @@ def rows_of(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 
 def test_an_empty_lake_builds_and_says_that_it_is_empty(tmp_path, market):
-    build(tmp_path / "data", market_clock(market))
+    publish(tmp_path / "data", market_clock(market))
     with open_newest(tmp_path / "data") as connection:
         assert set(rows_of(connection).values()) == {0}
 
@@ -206,7 +203,7 @@ def test_a_market_of_one_file_is_enough(tmp_path, market, kept):
     shutil.copy(market / f"{kept}.parquet", folder)
     clock = market_clock(folder)
     land_night(folder, tmp_path / "data", clock)
-    build(tmp_path / "data", clock)
+    publish(tmp_path / "data", clock)
     with open_newest(tmp_path / "data") as connection:
         rows = rows_of(connection)
         absent = (

@@ -18,13 +18,12 @@ from tests.integration.lake_support import (
     build_models,
     clean_symbols,
     edit,
+    eventful_market,
     land_night,
-    market,
     open_live,
     share_raw,
 )
-
-__all__ = ["market"]
+from tests.support.cache import made_once
 
 MOMENTS = {
     "the evening before a split's ex-date": datetime(2021, 12, 1, 21, 30, tzinfo=UTC),
@@ -48,15 +47,19 @@ def land_all(market, data):
 
 
 @pytest.fixture(scope="session")
-def landed(market, tmp_path_factory):
-    data = tmp_path_factory.mktemp("truncation") / "data"
-    land_all(market, data)
-    return data
+def market():
+    return eventful_market()
 
 
 @pytest.fixture(scope="session")
-def full(landed, market):
-    return build_models(landed, market_clock(market))
+def full():
+    """Everything landed, and built on the last morning; nobody may change it."""
+    return made_once("truncation", make_full)
+
+
+def make_full(data: Path) -> None:
+    land_all(eventful_market(), data)
+    build_models(data, market_clock(eventful_market()))
 
 
 @pytest.mark.parametrize("t", MOMENTS.values(), ids=MOMENTS)

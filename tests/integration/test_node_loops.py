@@ -11,7 +11,7 @@ from ingest.pipeline_runs import pipeline_runs
 from ingest.probes import RESULT, SAMPLE_SIZE
 from ingest.replay.server import ReplayServer
 from ingest.tasks import Work
-from tests.integration.lake_support import open_newest
+from tests.integration.lake_support import open_newest, publish
 from tests.integration.node_support import PROBING, QUICK, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import (
     FIRST,
@@ -22,7 +22,6 @@ from tests.unit.ingest.markets import (
     small_market,
     write,
 )
-from trademl.cli.build import build
 from trademl.files import sha256_of_file
 
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
@@ -34,7 +33,7 @@ CONTRADICTED = ("BBB", date(2020, 3, 5))
 
 def full_build(data, clock):
     """The nightly build, from the landed files alone: a lake remembers rows whose file is gone."""
-    return build(data, clock, full_refresh=True).name
+    return publish(data, clock, "--full-refresh").name
 
 
 def statuses(data, table=EQUITIES):

@@ -1,5 +1,6 @@
 """One synthetic lake and one training on it, shared by the tests of this folder."""
 
+import pickle
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from models_ml.profile import TrainingProfile, load_profile
 from models_ml.report import TrainingReport
 from models_ml.training import train
+from tests.support.cache import copied, made_once
 from tests.unit.models_ml.synthetic import Size, publish
-from trademl.lake import Version
+from trademl.lake import Version, find_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def profile() -> TrainingProfile:
+    return smallest()
+
+
+def smallest() -> TrainingProfile:
     """The demo's profile with the smallest budget that still finds the planted signal."""
     demo = load_profile("equities_xs_demo")
     return replace(
@@ -37,10 +43,20 @@ def profile() -> TrainingProfile:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, profile: TrainingProfile) -> Trained:
     """A training with a planted signal, on 40 names and 1300 sessions."""
-    data_dir = tmp_path_factory.mktemp("trained")
-    version = publish(data_dir, Size())
+    made = made_once("trained", train_once, more_sources=("models_ml", "optimize"))
+    data_dir = copied(made / "data", tmp_path_factory.mktemp("trained") / "data")
+    report, lines = pickle.loads((made / "told.pickle").read_bytes())
+    return Trained(data_dir, find_version(data_dir), profile, report, lines)
+
+
+def train_once(folder: Path) -> None:
+    version = publish(folder / "data", Size())
     lines: list[str] = []
     report = train(
-        "equities_xs", data_dir=data_dir, version=version, profile=profile, progress=lines.append
+        "equities_xs",
+        data_dir=folder / "data",
+        version=version,
+        profile=smallest(),
+        progress=lines.append,
     )
-    return Trained(data_dir, version, profile, report, tuple(lines))
+    (folder / "told.pickle").write_bytes(pickle.dumps((report, tuple(lines))))
