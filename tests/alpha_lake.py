@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from optimize.profiles import SELECTION_FEATURES
 from tests.lake_fixture import publish_tables
-from trademl import lake
 from trademl.clock import iso
 from trademl.files import sha256_of_file
+from trademl.lake import versions as lake
 
 LAST_SESSION = date(2020, 12, 30)
 CLOCK = datetime(2020, 12, 31, 13, tzinfo=UTC)

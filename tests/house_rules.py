@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 from filelock import FileLock
 
-from ingest.endpoints import ENDPOINTS
+from ingest.vendors.registry import ENDPOINTS
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("ingest", "models_ml", "optimize", "trademl", "dbt_project")
+PACKAGES = ("ingest", "simulator", "models_ml", "optimize", "trademl", "dbt_project")
 LAYERS = (
     "staging",
     "raw",
@@ -38,7 +38,7 @@ NO_CONTRACT = {
 }
 WEEKDAYS = {
     "dbt_project/models/flow_data/features/feat_equities_xs.sql": "feat_dow_sin and feat_dow_cos",
-    "optimize/audit.py": "a run is audited without the lake, hence without its calendars",
+    "optimize/sleeve/validation.py": "a run is audited without the lake, hence without its calendars",
 }
 
 MAX_FUNCTION_LINES = 60

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trademl import lake
+from trademl.lake import versions as lake
 
 
 def publish_tables(data_dir: Path, tables: dict[str, pa.Table], as_of: str) -> lake.Version:

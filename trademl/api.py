@@ -5,16 +5,16 @@ from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from ingest import routing
-from ingest.audit import TABLES, Scope, audit, window_of
-from ingest.known import known_of
-from ingest.node import HEAVY_DAYS
-from ingest.node_clock import NodeClock, machine_clock
-from ingest.node_context import Node, open_node
-from ingest.repair import backfill
-from ingest.unlanded import of_stage, queue_unlanded
-from models_ml.cpcv import CombinatorialPurgedCV
-from models_ml.overfitting import (
+from ingest.catalog import routing
+from ingest.control.clock import NodeClock, machine_clock
+from ingest.node.context import Node, open_node
+from ingest.node.daemon import HEAVY_DAYS
+from ingest.node.planning.audit import TABLES, Scope, audit, window_of
+from ingest.node.planning.routing_facts import known_of
+from ingest.node.repair import backfill
+from ingest.node.stages.missing_history import of_stage, queue_unlanded
+from models_ml.validation.cpcv import CombinatorialPurgedCV
+from models_ml.validation.overfitting import (
     PboResult,
     deflated_sharpe_ratio,
     expected_max_sharpe,
@@ -22,14 +22,14 @@ from models_ml.overfitting import (
     probabilistic_sharpe_ratio,
     probability_of_backtest_overfitting,
 )
-from optimize.foundation import validate_foundation
-from optimize.log_mps import ScoreResult, log_mps
-from optimize.results import SolverResult
-from optimize.solvers import hrp, max_sharpe, min_variance, risk_parity
-from optimize.synthesis import synthesize
-from trademl.cli.build import build
+from optimize.inputs.foundation import validate_foundation
+from optimize.selection.log_mps import ScoreResult, log_mps
+from optimize.solvers.api import hrp, max_sharpe, min_variance, risk_parity
+from optimize.solvers.result import SolverResult
+from optimize.synthesis.streams import synthesize
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
+from trademl.lake.build import build_lake
 from trademl.quant.complexity import hurst, permutation_entropy
 from trademl.quant.metrics import Metrics, performance
 from trademl.settings import Settings
@@ -130,7 +130,7 @@ def curate_incremental() -> None:
         ConfigError: Settings make no sense, or the lake was built as of a later time.
     """
     settings = Settings()
-    build(settings.data, _clock(settings).read().wall)
+    build_lake(settings.data, _clock(settings).read().wall)
 
 
 def _node() -> Node:

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 
-from ingest.discovery.presets import Scanner
-from ingest.vendors.tradingview import DAILY
+from ingest.discovery.scanner_config import Scanner
+from ingest.vendors.tradingview.client import DAILY
 from trademl.errors import DataError
 
 ASSET_TYPES = {"stock": "equity", "dr": "equity", "fund": "etf", "spot": "spot", "swap": "perp"}

@@ -8,7 +8,7 @@ import msgspec
 
 from ingest.discovery.candidates import Candidate
 from trademl.files import write_atomic
-from trademl.workspace import CANDIDATES, VALIDATED
+from trademl.runs.workspace import CANDIDATES, VALIDATED
 
 _CANONICAL = frozenset({"sector", "industry", "crypto_total_rank", "24h_vol|5"})
 _READY = {

@@ -10,11 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pyarrow.parquet as pq
 
-from ingest import bookmarks
 from ingest.discovery.candidates import Candidate, Instrument
-from ingest.vendors import binance
+from ingest.landing import bookmarks
+from ingest.vendors.binance import schema
 from trademl.errors import DataError, GateFailed
-from trademl.lake import PROJECT_ROOT
+from trademl.lake.versions import PROJECT_ROOT
 
 TICK_SEED = PROJECT_ROOT / "seeds" / "flow_data" / "tick_size_regime.csv"
 REQUIRED = ("tick_size", "lot_size", "price_precision")
@@ -63,14 +63,14 @@ def read_tick_rules(path: Path = TICK_SEED) -> tuple[TickRule, ...]:
 
 def read_filters(data_dir: Path, clock: datetime) -> dict[str, Instrument]:
     """Binance's filters by pair, of the newest landing at the clock; none where none was landed."""
-    landed = bookmarks.landed(data_dir, binance.EXCHANGE_INFO)
+    landed = bookmarks.landed(data_dir, schema.EXCHANGE_INFO)
     known = [found for found in landed if found.ingested_at <= clock]
     if not known:
         return {}
     newest = max(known, key=lambda found: (found.ingested_at, found.path.name))
     with pq.ParquetFile(newest.path) as file:
         rows = file.read(columns=["symbol", "tick_size", "step_size"]).to_pylist()
-    source = f"{binance.EXCHANGE_INFO.path}/{newest.path.stem}"
+    source = f"{schema.EXCHANGE_INFO.path}/{newest.path.stem}"
     return {
         row["symbol"]: _instrument(_step(row["tick_size"]), _step(row["step_size"]), source)
         for row in rows

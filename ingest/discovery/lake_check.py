@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ingest.discovery.candidates import Candidate, Rejection
 from ingest.discovery.rules import Rules
-from trademl import lake
+from trademl.lake import versions as lake
 
 NOT_IN_LAKE, STALE, TOXIC = "not_in_lake", "stale_in_lake", "toxic_in_lake"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from ingest.discovery.candidates import Candidate, Rejection, read_scan, sort_rows
 from ingest.discovery.pool import normalise_quotes
-from ingest.discovery.presets import Scanner
-from ingest.jobs import Job
-from ingest.scans import land_scan
+from ingest.discovery.scanner_config import Scanner
+from ingest.landing.job import Job
+from ingest.vendors.tradingview.scans import land_scan
 from trademl.errors import TradeMLError, VendorError
 
 DATASET = "discovery"

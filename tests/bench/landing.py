@@ -22,11 +22,18 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.landing import Fetch, land
-from ingest.payloads import Page
-from ingest.vendors import alpaca, alphavantage, binance, finnhub, fmp, massive_bars
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page
+from ingest.transport.client import VendorClient
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.binance import client as binance
+from ingest.vendors.binance.schema import KLINES
+from ingest.vendors.finnhub import client as finnhub
+from ingest.vendors.fmp import client as fmp
+from ingest.vendors.massive import bars as massive_bars
+from ingest.vendors.massive.schema import MINUTES
+from ingest.vendors.registry import ENDPOINTS
 
 BARS, ROUNDS = 200_000, 3
 FIRST, LAST = date(2000, 1, 1), date(2039, 12, 31)
@@ -154,7 +161,7 @@ _ALPACA_QUERY = f"""
             columns = {{{{bars: 'map(varchar, {_STRUCT.format(t="varchar")}[])'}}}})
     ), unnest(several) as u(b)
 """
-_FIELDS = binance.KLINES.columns.names[1:]
+_FIELDS = KLINES.columns.names[1:]
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 FORMATS = (
@@ -183,7 +190,7 @@ FORMATS = (
     Format(
         "massive/aggs_1m", 1, 50_000, MINUTE, _aggregates,
         lambda client, names: massive_bars.aggregates(
-            client, massive_bars.MINUTES, names, FIRST, LAST
+            client, MINUTES, names, FIRST, LAST
         ),
         lambda said, _name: ({"ticker": said["ticker"], **row} for row in said["results"]),
         f"""

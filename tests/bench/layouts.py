@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from duckdb_extensions import import_extension
 
-from ingest.endpoints import ENDPOINTS
-from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of_columns
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page, table_of_columns
+from ingest.vendors.registry import ENDPOINTS
 
 SYMBOLS, SESSIONS, TURNS = 800, 252, 5
 FIRST = date(2024, 1, 1)

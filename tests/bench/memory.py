@@ -15,12 +15,12 @@ from pathlib import Path
 import psutil
 import structlog
 
-from ingest.forward import forward
-from ingest.node import work
-from ingest.replay.server import ReplayServer
-from ingest.vendors.exchange_calendars import sessions
+from ingest.node.daemon import work
+from ingest.node.planning.forward import forward
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node
 from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, small_market, write
+from trademl.sessions import sessions_between
 
 DAYS, SHOWN = 30, (1, 10, 20, 30)
 BEGIN = FIRST + timedelta(days=10)
@@ -67,7 +67,7 @@ def month(folder: Path) -> Path:
     equities = [
         {"symbol": symbol, "date": session.day, **price, "volume": 1000}
         for symbol in SYMBOLS
-        for session in sessions(FIRST, end)
+        for session in sessions_between(FIRST, end)
     ]
     coins = [
         {"symbol": coin, "date": FIRST + timedelta(days=day), **price, "quote_volume": 5000.0}

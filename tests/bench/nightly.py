@@ -15,10 +15,10 @@ from typing import Any
 
 import psutil
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
-from trademl import lake
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 REAL_MARKET = lake.PROJECT_ROOT.parent / "shared" / "data" / "market_us"
 LAND = """

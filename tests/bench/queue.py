@@ -17,12 +17,12 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ingest.capabilities import Capability, Registry
-from ingest.control import Control
-from ingest.node_clock import NodeClock
-from ingest.node_limits import NodeLimits
-from ingest.queue import Queue
-from ingest.tasks import Lease, Task, Work
+from ingest.catalog.capabilities import Capability, Registry
+from ingest.control.clock import NodeClock
+from ingest.control.database import Control
+from ingest.control.limits import NodeLimits
+from ingest.control.queue import Queue
+from ingest.control.tasks import Lease, Task, Work
 
 OPERATIONS = 1_000_000
 BATCH, AT_ONCE = 10_000, 10

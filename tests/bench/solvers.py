@@ -28,9 +28,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from models_ml.cpcv import CombinatorialPurgedCV
-from optimize.covariance import ledoit_wolf
-from optimize.solvers import hrp, max_sharpe, min_variance, risk_parity
+from models_ml.validation.cpcv import CombinatorialPurgedCV
+from optimize.solvers.api import hrp, max_sharpe, min_variance, risk_parity
+from optimize.solvers.covariance import ledoit_wolf
 
 CAP = 0.05
 Solve = Callable[[], np.ndarray]

@@ -22,20 +22,21 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
-from ingest import executors, node
-from ingest.capabilities import Registry, read_capabilities
-from ingest.control import Control, control_path
-from ingest.node_clock import NodeClock
-from ingest.node_context import open_node
-from ingest.node_limits import NodeLimits
-from ingest.node_slots import HEAVY, MAINTENANCE
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.queue import Queue
-from ingest.tasks import Work
-from ingest.vendors import exchange_calendars
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.clock import NodeClock
+from ingest.control.database import Control, control_path
+from ingest.control.limits import NodeLimits
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.queue import Queue
+from ingest.control.tasks import Work
+from ingest.node import daemon as node
+from ingest.node.context import open_node
+from ingest.node.execution import executor
+from ingest.node.instances import HEAVY, MAINTENANCE
 from tests.integration.node_support import QUICK
 from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, trading_days
 from trademl.log import log_to
+from trademl.sessions import sessions_between
 from trademl.settings import Settings
 
 DATASET = "equities_bars_1d"
@@ -149,7 +150,7 @@ class Nursery:
         stop = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         # Looks often: of two nodes, one alone may have all the leases that the vendor's limit gives.
-        node.TICK_SECONDS, executors.IDLE_SECONDS = 0.1, 0.02
+        node.TICK_SECONDS, executor.IDLE_SECONDS = 0.1, 0.02
         made = self.node(stop.wait)
         if until_idle:
             with made.control() as control:
@@ -192,7 +193,7 @@ def die_with_parent():
 
 def watch(marks):
     """Has transactions and leases leave their marks."""
-    transaction, work_lease, done = Control.transaction, executors.work_lease, itertools.count(1)
+    transaction, work_lease, done = Control.transaction, executor.work_lease, itertools.count(1)
 
     @contextmanager
     def marked_transaction(self):
@@ -205,7 +206,7 @@ def watch(marks):
             work_lease(*args)
         marks.count(next(done))
 
-    Control.transaction, executors.work_lease = marked_transaction, marked_lease
+    Control.transaction, executor.work_lease = marked_transaction, marked_lease
 
 
 def overlapping(log):
@@ -335,6 +336,6 @@ def no_build(_data, _clock):
 
 
 if __name__ == "__main__":
-    exchange_calendars.sessions(FIRST, LAST)
+    sessions_between(FIRST, LAST)
     given = json.loads(sys.argv[1])
     print(json.dumps({"killed": killed, "paired": paired}[given["what"]](given)))

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
+from simulator.market.clocks import market_clock
+from simulator.replay.server import ReplayServer
 from tests.alpha_lake import CLOCK
 from tests.faults.support import (
     PLANTED_KEY,
@@ -24,8 +24,8 @@ from tests.integration.alpha_support import publish, small_lake, tree_hashes
 from tests.integration.lake_support import differing_cells, open_newest
 from tests.integration.test_ingest_disk import in_namespace
 from tests.unit.ingest.markets import landed_files
-from trademl import lake
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 BARS = ("ingest", "run", "--vendor", "alpaca", "--dataset", "equities_bars_1d")
 

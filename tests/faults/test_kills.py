@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from ingest.endpoints import ENDPOINTS, ENVELOPE
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
-from ingest.replay.simulate import simulate_market
-from optimize.alpha import is_finished
+from ingest.payloads.endpoint import ENVELOPE
+from ingest.vendors.registry import ENDPOINTS
+from optimize.sleeve.run import is_finished
+from simulator.market.clocks import market_clock
+from simulator.market.simulate import simulate_market
+from simulator.replay.server import ReplayServer
 from tests.alpha_lake import CLOCK
 from tests.faults.support import command, environment, moments, run, run_killed, seconds_of
 from tests.integration.alpha_support import publish, small_lake, tree_hashes
 from tests.integration.lake_support import assert_whole_lakes_agree, open_newest
 from tests.support.cache import copied
 from tests.unit.ingest.markets import landed_files, landed_rows
-from trademl import lake
 from trademl.cli.demo import datasets_of
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 HOW_OFTEN = [2, pytest.param(20, marks=pytest.mark.accept)]
 

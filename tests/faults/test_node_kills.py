@@ -11,21 +11,21 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.control import Control, control_path
-from ingest.node_clock import machine_clock
-from ingest.node_slots import HEAVY, MAINTENANCE
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.queue import Queue
-from ingest.replay.faults import Faults
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.clock import machine_clock
+from ingest.control.database import Control, control_path
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.queue import Queue
+from ingest.control.tasks import Work
+from ingest.node.instances import HEAVY, MAINTENANCE
+from simulator.replay.faults import Faults
+from simulator.replay.server import ReplayServer
 from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed
 from tests.integration.lake_support import open_newest
 from tests.unit.ingest import markets
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, small_market
-from trademl import lake
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")

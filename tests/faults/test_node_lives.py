@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.server import ReplayServer
+from simulator.replay.server import ReplayServer
 from tests.faults.support import ROOT
 from tests.unit.ingest.markets import (
     FIRST,

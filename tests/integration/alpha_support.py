@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from optimize.alpha import AlphaResult, run_alpha
+from optimize.sleeve.run import AlphaResult, run_alpha
 from tests.alpha_lake import CLOCK, AlphaLake, make_lake, make_model
 
 SMALL = {"n_equities": 24, "n_coins": 4, "n_sessions": 520}

@@ -14,14 +14,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from tests.support.cache import made_once
 from tests.support.dbt_server import run_dbt
-from trademl import lake
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
 from trademl.clock import iso
+from trademl.lake import versions as lake
 
 MARKET_START, MARKET_END = date(2020, 6, 1), date(2021, 12, 31)
 LATE_DELISTING = date(2021, 12, 7)

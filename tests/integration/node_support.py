@@ -6,11 +6,11 @@ from functools import partial
 
 from pydantic import SecretStr
 
-from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.landing import Fetch, land
-from ingest.node_clock import NodeClock
-from ingest.node_context import open_node
+from ingest.control.clock import NodeClock
+from ingest.landing.writer import Fetch, land
+from ingest.node.context import open_node
+from ingest.transport.client import VendorClient
+from ingest.vendors.registry import ENDPOINTS
 from tests.unit.ingest.markets import MORNING_AFTER
 from trademl.settings import Settings
 

@@ -10,9 +10,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest.control import Control
-from ingest.node_clock import machine_clock
-from ingest.queue import LeaseLost, Queue
+from ingest.control.clock import machine_clock
+from ingest.control.database import Control
+from ingest.control.queue import LeaseLost, Queue
 from tests.unit.ingest_queue.node import MANY, capability, registry
 
 ROWS = registry(

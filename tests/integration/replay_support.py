@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from tests.unit.ingest.markets import MORNING_AFTER, small_market, trading_days, write
 from trademl.settings import Settings
 

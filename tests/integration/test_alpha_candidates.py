@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from optimize import steps_selection
+from optimize.sleeve import selection_steps
 from tests.alpha_lake import CLOCK, LAST_SESSION
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
-from trademl import lake
 from trademl.cli.alpha import alpha_command
 from trademl.errors import ConfigError, GateFailed, LookaheadError
 from trademl.files import sha256_of_file
-from trademl.ledger import read
+from trademl.lake import versions as lake
+from trademl.runs.ledger import read
 
 NAMES = [f"EQ{number:02d}" for number in range(4, 22)]
 NONE = "no candidates"
@@ -127,7 +127,7 @@ def test_one_missing_or_stale_candidate_stops_the_run_before_anything_is_compute
         built.drop_rows(name, built.rows(name, symbol="EQ07", session_date=LAST_SESSION))
     publish(tmp_path, built)
     computed = []
-    monkeypatch.setattr(steps_selection, "ingest", lambda run: computed.append(run))
+    monkeypatch.setattr(selection_steps, "ingest", lambda run: computed.append(run))
     before = tree_hashes(tmp_path / "lakehouse")
     listed = write_list(tmp_path / "mine.json", [*NAMES, "EQ99", "EQ98"])
     with pytest.raises(GateFailed) as caught:

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from models_ml.registry import point_latest
-from optimize import alpha, steps_risk, steps_selection
-from optimize.alpha import is_finished
-from optimize.audit import REQUIRED, validate_atomic_run
-from optimize.model import pin_model
-from optimize.preopt import REGIME_FILE
-from optimize.seal import validate_sealed_run
+from models_ml.registry.store import point_latest
+from optimize.inputs.pinned_model import pin_model
+from optimize.portfolio.preopt import REGIME_FILE
+from optimize.sleeve import risk_steps, selection_steps
+from optimize.sleeve import run as alpha
+from optimize.sleeve.run import is_finished
+from optimize.sleeve.tamper_check import validate_sealed_run
+from optimize.sleeve.validation import REQUIRED, validate_atomic_run
 from tests.alpha_lake import CLOCK, make_model, record_files
 from tests.integration.alpha_support import load, publish, run, small_lake, tree_hashes
 from trademl.cli.alpha import alpha_command, model_folder
@@ -29,10 +30,10 @@ from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
 from trademl.errors import ConfigError, DataError, GateFailed, LookaheadError, TradeMLError
 from trademl.files import sha256_of_file
-from trademl.lake import find_version
-from trademl.ledger import read, record_hash
-from trademl.offline import NetworkForbidden
-from trademl.workspace import run_lock
+from trademl.lake.versions import find_version
+from trademl.network_guard import NetworkForbidden
+from trademl.runs.ledger import read, record_hash
+from trademl.runs.workspace import run_lock
 
 
 class Killed(BaseException):
@@ -71,10 +72,10 @@ def sealed_dir(lake_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 STEPS: list[tuple[object, str]] = [
     (alpha, "take_snapshot"),
-    (steps_selection, "build_matrix"),
-    (steps_selection, "select"),
-    (steps_selection, "synthesize"),
-    (steps_risk, "build_portfolios"),
+    (selection_steps, "build_matrix"),
+    (selection_steps, "select"),
+    (selection_steps, "synthesize"),
+    (risk_steps, "build_portfolios"),
     (alpha, "render_report"),
     (alpha, "validate_atomic_run"),
     (alpha, "publish_workspace"),
@@ -163,13 +164,13 @@ def test_a_connection_attempt_anywhere_in_the_run_fails_it(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch, attempt: Callable[[], None]
 ) -> None:
     """Row 11."""
-    original = steps_selection.infer
+    original = selection_steps.infer
 
     def infer_online(*args: object, **options: object) -> object:
         attempt()
         return original(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steps_selection, "infer", infer_online)
+    monkeypatch.setattr(selection_steps, "infer", infer_online)
     with pytest.raises(NetworkForbidden):
         run(data_dir, "R1")
     assert not is_finished(data_dir / "runs" / "R1")
@@ -179,14 +180,14 @@ def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 40."""
-    original = steps_selection.synthesize
+    original = selection_steps.synthesize
 
     def corrupt(*args: object) -> np.ndarray:
         streams = np.array(original(*args))  # type: ignore[arg-type]
         streams[17, 2] += 1e-16 + abs(streams[17, 2]) * 2**-52
         return streams
 
-    monkeypatch.setattr(steps_selection, "synthesize", corrupt)
+    monkeypatch.setattr(selection_steps, "synthesize", corrupt)
     with pytest.raises(GateFailed, match="SIGNTEST_SHORT_NOT_INVERTED"):
         run(data_dir, "R1", "us_equities_short")
     root = data_dir / "runs" / "R1"
@@ -198,7 +199,7 @@ def test_a_corrupt_synthetic_cell_stops_the_run_before_optimisation(
 
 
 def test_an_uninverted_short_stops_the_run(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps_selection, "synthesize", lambda values, _directions: values)
+    monkeypatch.setattr(selection_steps, "synthesize", lambda values, _directions: values)
     with pytest.raises(GateFailed, match="SIGNTEST_SHORT_NOT_INVERTED"):
         run(data_dir, "R1", "us_equities_short")
 
@@ -206,13 +207,13 @@ def test_an_uninverted_short_stops_the_run(data_dir: Path, monkeypatch: pytest.M
 def test_a_short_that_the_optimiser_did_not_normalise_stops_the_run(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = steps_risk._assets
+    original = risk_steps._assets
 
     def as_short(*args: object) -> list[dict[str, object]]:
         rows = original(*args)  # type: ignore[arg-type]
         return [{**row, "Direction": "SHORT"} for row in rows]
 
-    monkeypatch.setattr(steps_risk, "_assets", as_short)
+    monkeypatch.setattr(risk_steps, "_assets", as_short)
     with pytest.raises(GateFailed, match="SIGNTEST_OPTIMIZER_NOT_NORMALIZED"):
         run(data_dir, "R1", "us_equities_short")
     assert load(data_dir / "runs" / "R1", "data/directional_sign_test.json")["errors"] >= 1
@@ -222,13 +223,13 @@ def test_optimise_refuses_without_the_files_of_preopt(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 41."""
-    original = steps_risk.optimise
+    original = risk_steps.optimise
 
     def lose_regime(found_run: object, selected: object) -> object:
         (found_run.data / REGIME_FILE).unlink()  # type: ignore[attr-defined]
         return original(found_run, selected)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steps_risk, "optimise", lose_regime)
+    monkeypatch.setattr(risk_steps, "optimise", lose_regime)
     with pytest.raises(GateFailed, match=r"PREOPT_MISSING.*regime\.json"):
         run(data_dir, "R1")
 
@@ -238,14 +239,14 @@ def test_different_weights_from_the_same_inputs_are_an_alarm(
 ) -> None:
     first = run(data_dir, "R1")
     before = tree_hashes(first.root)
-    original = steps_risk.flatten
+    original = risk_steps.flatten
 
     def nudged(*args: object) -> object:
         flattened = original(*args)  # type: ignore[arg-type]
         flattened["hrp"]["assets"][0]["Net_Weight"] += 1e-15
         return flattened
 
-    monkeypatch.setattr(steps_risk, "flatten", nudged)
+    monkeypatch.setattr(risk_steps, "flatten", nudged)
     with pytest.raises(GateFailed, match=r"NOT_REPRODUCIBLE.*portfolio_flattened\.json"):
         run(data_dir, "R1")
     assert tree_hashes(first.root) == before
@@ -508,7 +509,7 @@ def test_a_failed_repeat_keeps_the_head_of_the_finished_run(
 ) -> None:
     run(data_dir, "R1")
     with monkeypatch.context() as patch:
-        patch.setattr(steps_selection, "synthesize", lambda values, _directions: -values)
+        patch.setattr(selection_steps, "synthesize", lambda values, _directions: -values)
         with pytest.raises(GateFailed):
             run(data_dir, "R1")
     assert not validate_sealed_run(data_dir / "runs" / "R1", data_dir, "R1").failures

@@ -7,14 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from optimize.alpha import is_finished
-from optimize.candidates import EXECUTION, read_pool
+from optimize.inputs.pool import EXECUTION, read_pool
 from optimize.profiles import Profile, load_profile
+from optimize.sleeve.run import is_finished
 from tests.alpha_lake import CLOCK, LAST_SESSION, AlphaLake
 from tests.integration.alpha_support import load, publish, run, small_lake
-from trademl import lake
 from trademl.errors import GateFailed
-from trademl.ledger import read, verify
+from trademl.lake import versions as lake
+from trademl.runs.ledger import read, verify
 
 RETURNS, FEATURES = "matrices.returns_matrix", "matrices.features_matrix"
 CATALOG = "quality.lakehouse_catalog"

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from optimize import run as run_module
-from optimize.alpha import AlphaResult
-from optimize.reporting import ReportExtras
-from optimize.run import OPTIMIZED_FILE
+from optimize.sleeve import context as run_module
+from optimize.sleeve.context import OPTIMIZED_FILE
+from optimize.sleeve.report import ReportExtras
+from optimize.sleeve.run import AlphaResult
 from tests.alpha_lake import CLOCK, make_lake
 from tests.integration.alpha_support import load, publish, run, tree_hashes
 from trademl.errors import ConfigError, DataError
-from trademl.ledger import read, verify
+from trademl.runs.ledger import read, verify
 
 PROFILES = ("us_equities_long", "us_equities_short", "crypto_long")
 EQUAL_FILES = (OPTIMIZED_FILE, "portfolio_flattened.json", "synthetic_returns.parquet")

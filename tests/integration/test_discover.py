@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from ingest.discovery import rules
-from ingest.discovery.presets import load_scanner
-from ingest.discovery.run import run_discovery
-from ingest.http import VendorClient
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.vendors import tradingview
-from ingest.vendors.tradingview import Scan
+from ingest.discovery.pipeline import run_discovery
+from ingest.discovery.scanner_config import load_scanner
+from ingest.sync import run_ingest
+from ingest.transport.client import VendorClient
+from ingest.vendors.tradingview import client as tradingview
+from ingest.vendors.tradingview.client import Scan
+from simulator.replay.server import ReplayServer
 from tests.lake_fixture import publish_tables
 from tests.unit.ingest.markets import (
     MORNING_AFTER,
@@ -402,7 +402,7 @@ def test_the_pool_is_capped_by_value_and_names_what_it_leaves_out(
     small.write_text(
         "{pool_cap: 2, metadata_coverage: 0.95, benchmarks: [], stale_hours: 168, toxic_days: 30}"
     )
-    monkeypatch.setattr("ingest.discovery.run.read_rules", partial(rules.read_rules, small))
+    monkeypatch.setattr("ingest.discovery.pipeline.read_rules", partial(rules.read_rules, small))
     with ReplayServer(market, MORNING_AFTER) as server:
         report = discover(server, data, scanner("s", STOCKS))
     meta, chosen = read(report.validated)

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from ingest.budget import Budget
-from ingest.capabilities import Registry, read_capabilities
-from ingest.control import Control, control_path
-from ingest.manual import client_by_hand
-from ingest.node_clock import machine_clock, stamp
-from ingest.node_limits import NodeLimits
-from ingest.replay.server import ReplayServer
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.budget import Budget
+from ingest.control.clock import machine_clock, stamp
+from ingest.control.database import Control, control_path
+from ingest.control.limits import NodeLimits
+from ingest.control.metered_client import client_by_hand
+from simulator.replay.server import ReplayServer
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, small_market
 from trademl.cli.discover import discover_command
 from trademl.cli.ingest import ingest_group

@@ -19,7 +19,7 @@ import sys, time
 from datetime import UTC, date, datetime
 from pathlib import Path
 import numpy as np, pyarrow as pa
-from ingest.endpoints import ENDPOINTS
+from ingest.vendors.registry import ENDPOINTS
 from ingest.landing import Fetch, land
 from ingest.payloads import Page, table_of
 from trademl.errors import TradeMLError

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest import plan
-from ingest.http import Banned, VendorClient
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.vendors import alpaca, binance
+from ingest.landing import windows
+from ingest.sync import run_ingest
+from ingest.transport.client import Banned, VendorClient
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.binance import client as binance
+from simulator.replay.server import ReplayServer
 from tests.unit.ingest.markets import (
     LAST,
     MORNING_AFTER,
@@ -171,7 +172,7 @@ def test_a_window_bounds_what_is_asked(market, data):
 
 
 def test_many_symbols_are_split_into_bounded_fetches(market, data, monkeypatch):
-    monkeypatch.setattr(plan, "SYMBOLS_PER_FETCH", 2)
+    monkeypatch.setattr(windows, "SYMBOLS_PER_FETCH", 2)
     report = night(market, data, MORNING_AFTER)
     assert len(report.files) == 2
     assert landed_rows(data, EQUITIES, BARS_OF) == served_equities()
@@ -427,7 +428,7 @@ def test_trouble_that_stays_is_one_error_and_nothing_lands(market, data, kind, e
 
 
 def test_what_was_landed_before_trouble_is_kept_and_not_asked_again(market, data, monkeypatch):
-    monkeypatch.setattr(plan, "SYMBOLS_PER_FETCH", 1)
+    monkeypatch.setattr(windows, "SYMBOLS_PER_FETCH", 1)
     names = list(SYMBOLS)
     with ReplayServer(market, MORNING_AFTER, "limit=6") as server, pytest.raises(RateLimited):
         run(server, data, "alpaca", "equities_bars_1d", symbols=names)

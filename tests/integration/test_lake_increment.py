@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
+from simulator.market.clocks import market_clock, previous_clock
 from tests.integration.lake_support import (
     AWAY,
     LATE_DELISTING,

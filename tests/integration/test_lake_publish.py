@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.replay.clocks import market_clock, previous_clock
+from simulator.market.clocks import market_clock, previous_clock
 from tests.integration import lake_support
 from tests.integration.lake_support import (
     assert_whole_lakes_agree,
@@ -22,9 +22,9 @@ from tests.integration.lake_support import (
     publish,
 )
 from tests.support.cache import copied
-from trademl import lake
-from trademl.cli.build import build
 from trademl.errors import ConfigError, GateFailed
+from trademl.lake import versions as lake
+from trademl.lake.build import build_lake
 
 READ = """
     select count(*), sum(hash(security_id, session_date, close, ret))
@@ -75,7 +75,7 @@ def test_a_version_holds_nothing_that_reads_the_landed_files_of_today(published)
 def test_a_lake_is_not_built_back_into_the_past(data, market):
     built = names(data)
     with pytest.raises(ConfigError, match=r"later than 2021-06-01T13:00:00Z.*--full-refresh"):
-        build(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
+        build_lake(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
     refused = dbt(data, datetime(2021, 6, 1, 13, tzinfo=UTC))
     assert refused.returncode != 0
     assert "--full-refresh" in refused.stdout + refused.stderr
@@ -95,7 +95,7 @@ def test_a_failing_test_publishes_nothing_and_nothing_is_built_behind_it(data, m
         )
     before = names(data)
     with pytest.raises(GateFailed, match=r"not_toxic_equities_ohlcv_adj.*nothing was published"):
-        build(data, previous_clock(market))
+        build_lake(data, previous_clock(market))
     assert names(data) == before
     status = statuses(data)
     assert status["model.trademl.equities_ohlcv_adj"] == "success"
@@ -119,7 +119,7 @@ def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, 
         assert live.execute("select count(*) from curated.equities_bars_asof").fetchone() != (
             version.execute("select count(*) from curated.equities_bars_asof").fetchone()
         ), "the failed build left nothing to heal"
-    build(data, previous_clock(market))
+    build_lake(data, previous_clock(market))
     assert len(names(data)) == 2
     first, second = (lake.find_version(data, name) for name in names(data))
     with lake.open_version(data, first) as one, lake.open_version(data, second) as other:

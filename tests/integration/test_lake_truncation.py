@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.clocks import market_clock
+from simulator.market.clocks import market_clock
 from tests.integration.lake_support import (
     POINT_IN_TIME,
     assert_same,

@@ -8,23 +8,21 @@ from datetime import date
 import httpx
 import pytest
 
-from ingest import pace
-from ingest.datasets import DATASETS
-from ingest.http import VendorClient
-from ingest.replay import sec_wire
-from ingest.replay.sec_removals import FIRST_CIK
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.vendors import (
-    alpaca,
-    alpaca_options,
-    binance,
-    fred,
-    massive,
-    massive_bars,
-    massive_options,
-    tradingview,
-)
+from ingest.sync import run_ingest
+from ingest.transport import throttle
+from ingest.transport.client import VendorClient
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alpaca import options as alpaca_options
+from ingest.vendors.binance import client as binance
+from ingest.vendors.fred import client as fred
+from ingest.vendors.massive import bars as massive_bars
+from ingest.vendors.massive import client as massive
+from ingest.vendors.massive import options as massive_options
+from ingest.vendors.registry import DATASETS
+from ingest.vendors.tradingview import client as tradingview
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import sec_edgar
+from simulator.replay.vendors.sec_removals import FIRST_CIK
 from tests.integration.week_market import ALL_KEYS, whole_market
 from tests.unit.ingest.markets import MORNING_AFTER
 from trademl.errors import TradeMLError
@@ -93,7 +91,7 @@ PAGES = (
     (massive, "ROWS_PER_PAGE", 1),
     (massive_bars, "BASE_AGGREGATES_PER_PAGE", 40),
     (massive_options, "CONTRACTS_PER_PAGE", 5),
-    (sec_wire, "RECENT_FILINGS", 1),
+    (sec_edgar, "RECENT_FILINGS", 1),
     (tradingview, "ROWS_PER_PAGE", 2),
 )
 """Small ones, so that what leads to the next is mangled too."""
@@ -170,7 +168,7 @@ def replay(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch):
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(os, "fsync", lambda _file: None)
     for module, name, rows in PAGES:
         monkeypatch.setattr(module, name, rows)

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingest.replay.clocks import market_clock
+from simulator.market.clocks import market_clock
 from tests.integration.lake_support import (
     POINT_IN_TIME,
     assert_same,
@@ -17,8 +17,8 @@ from tests.integration.lake_support import (
     open_newest,
     share_raw,
 )
-from trademl import lake
-from trademl.cli.build import build
+from trademl.lake import versions as lake
+from trademl.lake.build import build_lake
 
 MARKET_DATA = lake.PROJECT_ROOT.parent / "shared" / "data"
 MARKET = MARKET_DATA / "market_us"
@@ -46,7 +46,7 @@ pytestmark = [
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("market_us") / "data"
     land_night(MARKET, folder, market_clock(MARKET))
-    build(folder, market_clock(MARKET))
+    build_lake(folder, market_clock(MARKET))
     return folder
 
 
@@ -143,7 +143,7 @@ def test_equities_alone_are_a_market(tmp_path):
     data = tmp_path / "data"
     clock = market_clock(folder)
     land_night(folder, data, clock)
-    build(data, clock)
+    build_lake(data, clock)
     with open_newest(data) as connection:
         rows = connection.execute(
             "select count(*), count(distinct symbol) from curated.equities_ohlcv_adj"

@@ -14,13 +14,13 @@ import httpx
 import pytest
 import structlog
 
-from ingest.datasets import DATASETS
-from ingest.http import VendorClient
-from ingest.node import work
-from ingest.pace import Pace
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.tasks import Work
+from ingest.control.tasks import Work
+from ingest.node.daemon import work
+from ingest.sync import run_ingest
+from ingest.transport.client import VendorClient
+from ingest.transport.throttle import Pace
+from ingest.vendors.registry import DATASETS
+from simulator.replay.server import ReplayServer
 from tests.integration import replay_support, vendor_support
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, write

@@ -8,16 +8,16 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from ingest.audit import Scope, audit
-from ingest.endpoints import ENDPOINTS
-from ingest.export import export_nightly
-from ingest.health import check_health
-from ingest.landing import Fetch, land
-from ingest.node_slots import alone
-from ingest.payloads import DRIFT, Page, table_of
-from ingest.repair import DEPTH_DAYS, backfill, candidates_of, repair
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.tasks import Work
+from ingest.landing.writer import Fetch, land
+from ingest.node.export import export_nightly
+from ingest.node.health import check_health
+from ingest.node.instances import alone
+from ingest.node.planning.audit import Scope, audit
+from ingest.node.repair import DEPTH_DAYS, backfill, candidates_of, repair
+from ingest.payloads.decode import DRIFT, Page, table_of
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.lake_fixture import publish_tables

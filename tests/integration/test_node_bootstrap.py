@@ -17,17 +17,17 @@ from functools import partial
 import duckdb
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.executors import Tally
-from ingest.http import VendorClient
-from ingest.node import alone, work
-from ingest.replay.clocks import market_clock
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.tasks import Work
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.tasks import Work
+from ingest.node.daemon import alone, work
+from ingest.node.execution.executor import Tally
+from ingest.sync import run_ingest
+from ingest.transport.client import VendorClient
+from simulator.market.clocks import market_clock
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, landed_files, small_market
-from trademl import lake
+from trademl.lake import versions as lake
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")

@@ -8,12 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.control import control_path
-from ingest.forward import ages, forward
-from ingest.node import work
-from ingest.node_slots import alone
-from ingest.replay.server import ReplayServer
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.database import control_path
+from ingest.node.daemon import work
+from ingest.node.instances import alone
+from ingest.node.planning.forward import ages, forward
+from simulator.replay.server import ReplayServer
 from tests.faults.node_nursery import ALPACA, LEASE_LOG, history, overlapping
 from tests.integration.node_support import QUICK, Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, SYMBOLS, landed_rows, small_market

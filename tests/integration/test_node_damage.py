@@ -5,18 +5,18 @@ from datetime import timedelta
 import pyarrow.parquet as pq
 import pytest
 
-from ingest import bookmarks
-from ingest.datasets.common import newest_rows
-from ingest.endpoints import ENDPOINTS
-from ingest.node import run_once, tick, work
-from ingest.node_slots import HEAVY, alone
-from ingest.pipeline_runs import pipeline_runs
-from ingest.probes import compare
-from ingest.replay.server import ReplayServer
-from ingest.silence import silent
-from ingest.stages import Stage, works, write_stage
-from ingest.tasks import Task
-from ingest.unlanded import UNLANDED
+from ingest.control.pipeline_runs import pipeline_runs
+from ingest.control.tasks import Task
+from ingest.landing import bookmarks
+from ingest.landing.unanswered import silent
+from ingest.node.daemon import run_once, tick, work
+from ingest.node.instances import HEAVY, alone
+from ingest.node.planning.probes import compare
+from ingest.node.stage_file import Stage, works, write_stage
+from ingest.node.stages.missing_history import UNLANDED
+from ingest.vendors.dataset import newest_rows
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.week_market import whole_market

@@ -5,16 +5,16 @@ from datetime import date, timedelta
 
 import pytest
 
-from ingest.executors import Order, Tally, work_all, work_lease
-from ingest.forward import ages, forward
-from ingest.node import work
-from ingest.node_limits import NodeLimits
-from ingest.repair import backfill, repair
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.stages import Stage, stage_path, write_stage
-from ingest.tasks import Work
-from ingest.vendors import binance
+from ingest.control.limits import NodeLimits
+from ingest.control.tasks import Work
+from ingest.node.daemon import work
+from ingest.node.execution.executor import Order, Tally, work_all, work_lease
+from ingest.node.planning.forward import ages, forward
+from ingest.node.repair import backfill, repair
+from ingest.node.stage_file import Stage, stage_path, write_stage
+from ingest.sync import run_ingest
+from ingest.vendors.binance import client as binance
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, make_node, spent, tasks
 from tests.integration.week_market import minute_rows
 from tests.unit.ingest.markets import (

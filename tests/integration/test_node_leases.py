@@ -4,13 +4,13 @@ from datetime import date
 
 import pytest
 
-from ingest.executors import Order, work_all
-from ingest.http import VendorClient
-from ingest.meter import RENEW_SECONDS, Allowance, Meter
-from ingest.queue import LeaseLost
-from ingest.queue_rows import LEASE_SECONDS
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.queue import LeaseLost
+from ingest.control.queue_store import LEASE_SECONDS
+from ingest.control.tasks import Work
+from ingest.node.execution.call_meter import RENEW_SECONDS, Allowance, Meter
+from ingest.node.execution.executor import Order, work_all
+from ingest.transport.client import VendorClient
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import PROBING, Steps, make_node, tasks
 from tests.unit.ingest.markets import MORNING_AFTER, landed_rows, small_market
 

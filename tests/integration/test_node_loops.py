@@ -3,14 +3,14 @@
 import json
 from datetime import date, timedelta
 
-from ingest import bookmarks
-from ingest.endpoints import ENDPOINTS
-from ingest.node import maintain, plan, run_once, work
-from ingest.node_slots import HEAVY, MAINTENANCE
-from ingest.pipeline_runs import pipeline_runs
-from ingest.probes import RESULT, SAMPLE_SIZE
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.pipeline_runs import pipeline_runs
+from ingest.control.tasks import Work
+from ingest.landing import bookmarks
+from ingest.node.daemon import maintain, plan, run_once, work
+from ingest.node.instances import HEAVY, MAINTENANCE
+from ingest.node.planning.probes import RESULT, SAMPLE_SIZE
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest, publish
 from tests.integration.node_support import PROBING, QUICK, Steps, make_node, spent, tasks
 from tests.unit.ingest.markets import (

@@ -6,11 +6,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from ingest.forward import ages, forward
-from ingest.http import VendorClient
-from ingest.node import work
-from ingest.replay.server import ReplayServer
-from ingest.stages import Stage, write_stage
+from ingest.node.daemon import work
+from ingest.node.planning.forward import ages, forward
+from ingest.node.stage_file import Stage, write_stage
+from ingest.transport.client import VendorClient
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, cover, make_node
 from tests.integration.replay_support import run
 from tests.unit.ingest.markets import (

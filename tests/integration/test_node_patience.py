@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from ingest.budget import Verdict
-from ingest.http import VendorClient
-from ingest.meter import LONGEST_FREEZE, Allowance, Meter, Withheld
-from ingest.node import work
-from ingest.queue_rows import LEASE_SECONDS
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.budget import Verdict
+from ingest.control.queue_store import LEASE_SECONDS
+from ingest.control.tasks import Work
+from ingest.node.daemon import work
+from ingest.node.execution.call_meter import LONGEST_FREEZE, Allowance, Meter, Withheld
+from ingest.transport.client import VendorClient
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import PROBING, Steps, make_node, spent, tasks
 from tests.integration.replay_support import earnings_rows
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, small_market, write

@@ -5,9 +5,9 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from ingest import probes
-from ingest.probes import SAMPLE_SIZE, Verdict, compare, queue_probes
-from ingest.tasks import Task
+from ingest.control.tasks import Task
+from ingest.node.planning import probes
+from ingest.node.planning.probes import SAMPLE_SIZE, Verdict, compare, queue_probes
 from tests.integration.node_support import PROBING, Steps, make_node, tasks
 from tests.integration.test_node_audit import publish
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, trading_days

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Work
+from ingest.control.tasks import Work
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import KEYS, Steps, make_node
 from tests.integration.test_node_audit import publish
 from tests.unit.ingest.markets import LAST, MORNING_AFTER, SYMBOLS, small_market

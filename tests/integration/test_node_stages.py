@@ -8,15 +8,15 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from ingest import stage_gate
-from ingest.audit import audit
-from ingest.node import plan
-from ingest.pipeline_runs import pipeline_runs
-from ingest.replay.server import ReplayServer
-from ingest.stage_coverage import Coverage, coverage
-from ingest.stage_gate import GATE, gate
-from ingest.stages import Stage, StageRule, read_stage, stage_path, write_stage
-from ingest.unlanded import UNLANDED
+from ingest.control.pipeline_runs import pipeline_runs
+from ingest.node.daemon import plan
+from ingest.node.planning.audit import audit
+from ingest.node.stage_file import Stage, StageRule, read_stage, stage_path, write_stage
+from ingest.node.stages import gate as stage_gate
+from ingest.node.stages.coverage import Coverage, coverage
+from ingest.node.stages.gate import GATE, gate
+from ingest.node.stages.missing_history import UNLANDED
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import KEYS, run
 from tests.integration.test_node_audit import ALL_DAYS, publish, red

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from ingest.control import control_path
-from ingest.node_context import open_node
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.tasks import Work
+from ingest.control.database import control_path
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.tasks import Work
+from ingest.node.context import open_node
 from tests.integration.node_support import Steps, no_build
 from tests.integration.replay_support import KEYS, SECRET
 from tests.unit.ingest.markets import MORNING_AFTER

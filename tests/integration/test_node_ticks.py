@@ -10,18 +10,18 @@ from datetime import timedelta
 import pyarrow as pa
 import pytest
 
-from ingest import node as loops
-from ingest.forward import forward
-from ingest.node import last_start, run_node, run_once, tick
-from ingest.node_slots import HEAVY, LIGHT, MAINTENANCE, alone, seat
-from ingest.pipeline_runs import pipeline_runs, start_run
-from ingest.replay.server import ReplayServer
+from ingest.control.pipeline_runs import pipeline_runs, start_run
+from ingest.node import daemon as loops
+from ingest.node.daemon import last_start, run_node, run_once, tick
+from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.node.planning.forward import forward
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, small_market
-from trademl.cli.build import build
 from trademl.errors import DataError, GateFailed
+from trademl.lake.build import build_lake
 from trademl.settings import Settings
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
@@ -214,7 +214,7 @@ def test_live_data_are_asked_for_while_the_lake_is_built(data, server, monkeypat
 def test_a_build_that_is_told_to_stop_ends_at_once_and_frees_its_lock(data):
     begun = time.monotonic()
     with pytest.raises(DataError, match="the build was stopped; nothing was published"):
-        build(data, MORNING_AFTER, is_stopping=lambda: True)
+        build_lake(data, MORNING_AFTER, is_stopping=lambda: True)
     assert time.monotonic() - begun < 15
     with (data / "build.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

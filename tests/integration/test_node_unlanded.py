@@ -6,16 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from click.testing import CliRunner
 
-from ingest import bookmarks
-from ingest.endpoints import ENDPOINTS
-from ingest.node import plan, work
-from ingest.node_slots import alone
-from ingest.pipeline_runs import pipeline_runs
-from ingest.replay.server import ReplayServer
-from ingest.stage_coverage import coverage
-from ingest.stages import Stage, read_stage, works, write_stage
-from ingest.tasks import Work
-from ingest.unlanded import UNLANDED, of_stage
+from ingest.control.pipeline_runs import pipeline_runs
+from ingest.control.tasks import Work
+from ingest.landing import bookmarks
+from ingest.node.daemon import plan, work
+from ingest.node.instances import alone
+from ingest.node.stage_file import Stage, read_stage, works, write_stage
+from ingest.node.stages.coverage import coverage
+from ingest.node.stages.missing_history import UNLANDED, of_stage
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.node_support import Steps, cover, make_node, tasks
 from tests.integration.replay_support import run
 from tests.integration.test_node_audit import publish

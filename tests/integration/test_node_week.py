@@ -12,25 +12,27 @@ from itertools import pairwise
 import pytest
 import stamina
 
-from ingest import bookmarks
-from ingest.datasets import sec_edgar as removals
-from ingest.endpoints import ENDPOINTS
-from ingest.forward import ages
-from ingest.http import VendorClient
-from ingest.jobs import FRESH
-from ingest.node import forward, tick, work
-from ingest.node_slots import HEAVY, MAINTENANCE, alone
-from ingest.pipeline_runs import finish_run, start_run
-from ingest.replay.server import ReplayServer
-from ingest.stages import Stage, read_rules, write_stage
-from ingest.tasks import Work
-from ingest.vendors import alphavantage, fred, sec_edgar
-from ingest.vendors.exchange_calendars import sessions
+from ingest.control.pipeline_runs import finish_run, start_run
+from ingest.control.tasks import Work
+from ingest.landing import bookmarks
+from ingest.landing.job import FRESH
+from ingest.node.daemon import forward, tick, work
+from ingest.node.instances import HEAVY, MAINTENANCE, alone
+from ingest.node.planning.forward import ages
+from ingest.node.stage_file import Stage, read_rules, write_stage
+from ingest.transport.client import VendorClient
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.fred import client as fred
+from ingest.vendors.registry import ENDPOINTS
+from ingest.vendors.sec_edgar import client as sec_edgar
+from ingest.vendors.sec_edgar import datasets as removals
+from simulator.replay.server import ReplayServer
 from tests.integration.lake_support import open_newest
 from tests.integration.node_support import Steps, make_node, no_build, tasks
 from tests.integration.week_market import ALL_KEYS, landed_whole, whole_market
 from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, trading_days
-from trademl.cli.build import build
+from trademl.lake.build import build_lake as build
+from trademl.sessions import sessions_between
 
 # exchange_calendars 4.13 on pandas 3.1 warns of its own doing.
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")
@@ -120,7 +122,7 @@ class Week:
 
     def whole(self):
         over = [day for day in trading_days() if day <= self.days[-1]]
-        in_week = [session.day for session in sessions(self.days[0], self.days[-1])]
+        in_week = [session.day for session in sessions_between(self.days[0], self.days[-1])]
         return landed_whole(
             self.data,
             self.market,

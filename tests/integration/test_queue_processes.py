@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.control import Control
-from ingest.node_clock import NodeClock, machine_clock
-from ingest.queue import Queue
+from ingest.control.clock import NodeClock, machine_clock
+from ingest.control.database import Control
+from ingest.control.queue import Queue
 from tests.integration.queue_worker import ROWS, providers
 from tests.unit.ingest_queue.node import MANY, work
 

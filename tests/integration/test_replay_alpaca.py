@@ -8,9 +8,10 @@ import duckdb
 import httpx
 import pytest
 
-from ingest import plan
-from ingest.replay.server import ReplayServer
-from ingest.vendors import alpaca, alpaca_options
+from ingest.landing import windows
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.alpaca import options as alpaca_options
+from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import SECRET, minute_rows, option_rows, rich_market, run
 from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, leftovers
 from trademl.errors import (
@@ -66,7 +67,7 @@ def test_minutes_of_all_pages_land_exactly_and_in_utc(market, data):
 
 
 def test_a_window_too_long_for_one_fetch_is_cut_without_loss(market, data, monkeypatch):
-    monkeypatch.setattr(plan, "ROWS_PER_FETCH", 3 * 960)
+    monkeypatch.setattr(windows, "ROWS_PER_FETCH", 3 * 960)
     with ReplayServer(market, MORNING_AFTER) as server:
         run(server, data, "alpaca", "equities_bars_1m", **FRIDAY)
         assert len(landed_files(data, MINUTES)) == 4

@@ -6,14 +6,17 @@ from types import SimpleNamespace
 import pytest
 import stamina
 
-from ingest import bookmarks, pace
-from ingest.endpoints import ENDPOINTS
-from ingest.http import Exhausted, VendorClient
-from ingest.probes import compare
-from ingest.replay import alphavantage_wire, fmp_wire
-from ingest.replay.server import ReplayServer
-from ingest.tasks import Task
-from ingest.vendors import alphavantage, fmp
+from ingest.control.tasks import Task
+from ingest.landing import bookmarks
+from ingest.node.planning.probes import compare
+from ingest.transport import throttle
+from ingest.transport.client import Exhausted, VendorClient
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.fmp import client as fmp
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import alphavantage as alphavantage_wire
+from simulator.replay.vendors import fmp as fmp_wire
 from tests.integration.vendor_support import KEY, KEYS, listing_rows, run, wide_market
 from tests.unit.ingest.markets import (
     LAST,
@@ -54,7 +57,7 @@ TROUBLE = "429:0.1,5xx:0.15,cut:0.1,malformed:0.1,duplicate_page:0.1,shuffle:0.1
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No waits between calls and tries."""
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     with stamina.set_testing(True, attempts=8, cap=False):
         yield
 

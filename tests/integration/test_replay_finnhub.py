@@ -7,10 +7,10 @@ import duckdb
 import httpx
 import pytest
 
-from ingest.http import VendorClient
-from ingest.replay import finnhub_wire
-from ingest.replay.server import ReplayServer
-from ingest.vendors import finnhub
+from ingest.transport.client import VendorClient
+from ingest.vendors.finnhub import client as finnhub
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import finnhub as finnhub_wire
 from tests.integration.replay_support import SECRET, earnings_rows, option_rows, rich_market, run
 from tests.unit.ingest.markets import (
     FIRST,

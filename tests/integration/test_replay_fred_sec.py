@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import stamina
 
-from ingest import pace
-from ingest.http import Banned
-from ingest.replay import fred_wire, sec_wire
-from ingest.replay.server import ReplayServer
-from ingest.vendors import fred
+from ingest.transport import throttle
+from ingest.transport.client import Banned
+from ingest.vendors.fred import client as fred
+from simulator.replay.server import ReplayServer
+from simulator.replay.vendors import fred as fred_wire
+from simulator.replay.vendors import sec_edgar
 from tests.integration.vendor_support import (
     KEY,
     KEYS,
@@ -34,7 +35,7 @@ TROUBLE = "5xx:0.15,cut:0.1,malformed:0.1,duplicate_page:0.1,shuffle:0.1;seed={}
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """No waits; pages of two rows and windows of two vintages, so that there are many."""
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
     monkeypatch.setattr(fred, "OBSERVATIONS_PER_PAGE", 2)
     monkeypatch.setattr(fred, "VINTAGE_DATES_PER_PAGE", 2)
     monkeypatch.setattr(fred, "VINTAGES_PER_WINDOW", 2)
@@ -217,7 +218,7 @@ def test_facts_land_with_restatements_and_nothing_filed_later(market, data):
 
 
 def test_older_files_of_submissions_are_read_to_the_end(market, data, monkeypatch):
-    monkeypatch.setattr(sec_wire, "RECENT_FILINGS", 3)
+    monkeypatch.setattr(sec_edgar, "RECENT_FILINGS", 3)
     with ReplayServer(market, MORNING_AFTER) as server:
         report = run(server, data, "sec_edgar", "filings_index", symbols=["22"])
     assert report.calls == 3

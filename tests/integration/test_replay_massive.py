@@ -8,10 +8,13 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.replay.server import ReplayServer
-from ingest.vendors import massive, massive_bars, massive_options
+from ingest.transport.client import VendorClient
+from ingest.vendors.massive import bars as massive_bars
+from ingest.vendors.massive import client as massive
+from ingest.vendors.massive import options as massive_options
+from ingest.vendors.massive import schema
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import (
     SECRET,
     minute_rows,
@@ -405,7 +408,7 @@ def bars_body(**changes):
 
 
 def aggregates(*bodies):
-    days = massive_bars.DAYS
+    days = schema.DAYS
     with client_of(*bodies) as client:
         found = massive_bars.aggregates(client, days, ["ZQXA"], date(2026, 3, 2), date(2026, 3, 3))
         return pa.concat_tables([page.rows for page in found]).to_pylist()
@@ -454,7 +457,7 @@ def test_the_further_address_is_asked_on_our_host_and_without_its_key():
 
     with VendorClient("massive", "https://h", transport=httpx.MockTransport(answer)) as client:
         span = (date(2026, 3, 2), date(2026, 3, 3))
-        list(massive_bars.aggregates(client, massive_bars.DAYS, ["ZQXA"], *span))
+        list(massive_bars.aggregates(client, schema.DAYS, ["ZQXA"], *span))
     assert str(asked[1]) == "https://h/v2/next?cursor=a%3D"
 
 
@@ -485,7 +488,7 @@ class TestRecorded:
         assert page.rows.column("extra").null_count == rows
 
     def test_a_chain(self):
-        body = massive.read_body(recorded("v3_snapshot_options_AAPL"), massive_options.CHAIN)
+        body = massive.read_body(recorded("v3_snapshot_options_AAPL"), schema.CHAIN)
         with client_of({"results": body.results, "status": "OK"}) as client:
             (page,) = list(massive_options.chain(client, ["AAPL"]))
         (row,) = page.rows.to_pylist()
@@ -495,7 +498,7 @@ class TestRecorded:
         assert row["extra"] == '{"last_trade_conditions":[209]}'
 
     def test_tickers(self):
-        body = massive.read_body(recorded("v3_reference_tickers"), massive.TICKERS)
+        body = massive.read_body(recorded("v3_reference_tickers"), schema.TICKERS)
         with client_of({"results": body.results, "status": "OK"}) as client:
             (page,) = list(massive.tickers(client, date(2022, 4, 27)))
         assert page.rows.column("ticker").to_pylist() == ["A", "AA"]
@@ -503,7 +506,7 @@ class TestRecorded:
 
     def test_adjusted_bars_are_refused(self):
         said = massive.read_body(
-            recorded("v2_aggs_ticker_AAPL_range_1_day_2005-04-01_2005-04-04"), massive_bars.DAYS
+            recorded("v2_aggs_ticker_AAPL_range_1_day_2005-04-01_2005-04-04"), schema.DAYS
         )
         with pytest.raises(SchemaDrift, match="adjusted=True"):
             aggregates({"ticker": "AAPL", "adjusted": True, "results": said.results, "status": ""})

@@ -6,8 +6,8 @@ from datetime import date
 import pytest
 
 import trademl.cli
-from ingest.replay.server import ReplayServer
-from ingest.stages import Stage, read_stage
+from ingest.node.stage_file import Stage, read_stage
+from simulator.replay.server import ReplayServer
 from tests.integration.replay_support import run
 from tests.unit.ingest.markets import FIRST, MORNING_AFTER, listing, write
 from trademl.cli import setup as cli_setup

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from datetime import date
 
-from ingest.tasks import Work
+from ingest.control.tasks import Work
 from tests.integration.node_support import Steps, make_node
 from tests.integration.test_node_audit import publish
 

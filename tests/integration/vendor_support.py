@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time
 
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from tests.unit.ingest.markets import FIRST, LAST, MORNING_AFTER, listing, small_market, write
 from trademl.settings import Settings
 

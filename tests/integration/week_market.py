@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, time
 
 import duckdb
 
-from ingest.endpoints import ENDPOINTS
-from ingest.replay.sec_removals import FIRST_CIK
+from ingest.vendors.registry import ENDPOINTS
+from simulator.replay.vendors.sec_removals import FIRST_CIK
 from tests.integration.replay_support import earnings_rows
 from tests.integration.vendor_support import fact, figures, macro_rows
 from tests.unit.ingest.markets import FIRST, SYMBOLS, listing, small_market, trading_days, write

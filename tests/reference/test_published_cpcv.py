@@ -8,7 +8,7 @@ of p rows there is a label here that ends p sessions after its row.
 import numpy as np
 import pytest
 
-from models_ml.cpcv import CombinatorialPurgedCV
+from models_ml.validation.cpcv import CombinatorialPurgedCV
 
 ROWS = np.arange(12)
 

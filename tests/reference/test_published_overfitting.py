@@ -7,7 +7,7 @@ ddof 1, and were recomputed from them independently of this code.
 import numpy as np
 import pytest
 
-from models_ml.overfitting import probability_of_backtest_overfitting
+from models_ml.validation.overfitting import probability_of_backtest_overfitting
 
 
 def seeded_noise() -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from optimize.solvers import hrp, max_sharpe, min_variance, risk_parity
+from optimize.solvers.api import hrp, max_sharpe, min_variance, risk_parity
 
 
 def covariance(deviations: list[float], rho: float) -> np.ndarray:

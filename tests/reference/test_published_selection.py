@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from models_ml.weights import time_decay
-from optimize.log_mps import log_mps
-from optimize.synthesis import synthesize
+from models_ml.data.sample_weights import time_decay
+from optimize.selection.log_mps import log_mps
+from optimize.synthesis.streams import synthesize
 from trademl.quant.complexity import permutation_entropy
 
 

@@ -5,7 +5,7 @@ from math import sqrt
 import pytest
 from scipy.stats import norm
 
-from models_ml.overfitting import (
+from models_ml.validation.overfitting import (
     deflated_sharpe_ratio,
     expected_max_sharpe,
     min_track_record_length,

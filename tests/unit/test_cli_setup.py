@@ -16,9 +16,9 @@ import pytest
 from dotenv import dotenv_values
 
 import trademl.cli
-from ingest.control import control_path
-from ingest.node_setup import read_state, state_path
-from ingest.stages import read_stage, stage_path
+from ingest.control.database import control_path
+from ingest.node.setup import read_state, state_path
+from ingest.node.stage_file import read_stage, stage_path
 from tests.integration.node_support import cover
 from trademl.cli import setup as cli_setup
 from trademl.settings import Settings, variables

@@ -8,7 +8,7 @@ import click
 from trademl.cli.options import data_option
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
-from trademl.lake import Version
+from trademl.lake.versions import Version
 from trademl.settings import Settings
 
 DEFAULT_PROFILE = "us_equities_long"
@@ -57,11 +57,11 @@ def alpha_command(
     bytes.
     """
     # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
-    from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
-    from optimize.request import locked_version
-    from trademl.snapshot import read_lock
-    from trademl.workspace import check_run_id
+    from optimize.sleeve.request import locked_version
+    from optimize.sleeve.run import run_alpha
+    from trademl.lake.snapshot import read_lock
+    from trademl.runs.workspace import check_run_id
 
     settings = Settings()
     folder = data_dir or settings.data
@@ -105,7 +105,7 @@ def model_folder(
     Raises:
         ConfigError: A model was asked for and there is none of that id, or two are equally new.
     """
-    from models_ml.registry import model_dir, models_dir
+    from models_ml.registry.store import model_dir, models_dir
 
     if name is None:
         if model_id is not None:
@@ -122,8 +122,8 @@ def model_folder(
 
 
 def _newest_model(data_dir: Path, name: str, known_by: datetime) -> Path | None:
-    from models_ml.registry import LATEST, latest_model_id, model_dir, models_dir
-    from optimize.model import REPORT_FILE, trained_as_of
+    from models_ml.registry.store import LATEST, latest_model_id, model_dir, models_dir
+    from optimize.inputs.pinned_model import REPORT_FILE, trained_as_of
 
     home = models_dir(data_dir) / name
     if not (home / LATEST).is_file():

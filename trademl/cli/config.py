@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 from pydantic import SecretStr
 
-from ingest.capabilities import read_capabilities
+from ingest.catalog.capabilities import read_capabilities
 from trademl.errors import ConfigError
 from trademl.settings import Settings, sources, unknown_variables
 

@@ -11,19 +11,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import SecretStr
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.server import ReplayServer
-from ingest.replay.simulate import simulate_market
-from ingest.run import run_ingest
-from trademl import lake
-from trademl.cli.build import build
-from trademl.cli.caught import caught_defects
+from ingest.sync import run_ingest
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
+from simulator.replay.server import ReplayServer
 from trademl.cli.options import data_option
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed
 from trademl.files import sha256_of_bytes
+from trademl.lake import versions as lake
+from trademl.lake.build import build_lake
 from trademl.log import log_to
 from trademl.report.inputs import DefectRow
+from trademl.report.planted_defects import caught_defects
 from trademl.settings import Settings
 
 SEED = 7
@@ -101,7 +101,7 @@ def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.V
         say(f"nothing landed: version {standing[-1].name} stands")
         return standing[-1]
     say(f"dbt build --select flow_data as of {iso(clock)}")
-    version = build(data_dir, clock)
+    version = build_lake(data_dir, clock)
     click.echo(f"  published {version.name}: every model built, every test passed")
     return version
 
@@ -160,8 +160,8 @@ def _defects(market: Path, data_dir: Path, first: lake.Version) -> tuple[DefectR
 
 def _train(market: Path, data_dir: Path, is_simulated: bool) -> None:
     # LightGBM, MLflow and ibis take seconds to import; landing need not wait for them.
-    from models_ml.report import summary
-    from models_ml.training import train_if_ready
+    from models_ml.registry.model_card import summary
+    from models_ml.training.api import train_if_ready
 
     dates = pq.read_table(market / "equities_daily.parquet", columns=["date"])["date"]
     years = (pc.max(dates).as_py() - pc.min(dates).as_py()).days / 365.25
@@ -185,10 +185,10 @@ def _alpha(
     defects: tuple[DefectRow, ...] | None,
     is_simulated: bool,
 ) -> Path:
-    from optimize.alpha import run_alpha
     from optimize.profiles import load_profile
-    from optimize.reporting import ReportExtras
-    from optimize.run import profile_hash
+    from optimize.sleeve.context import profile_hash
+    from optimize.sleeve.report import ReportExtras
+    from optimize.sleeve.run import run_alpha
     from trademl.cli.alpha import model_folder
 
     chosen = load_profile(profile)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from ingest.discovery.presets import load_scanner
-from ingest.discovery.run import run_discovery
-from ingest.manual import client_by_hand
+from ingest.control.metered_client import client_by_hand
+from ingest.discovery.pipeline import run_discovery
+from ingest.discovery.scanner_config import load_scanner
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError

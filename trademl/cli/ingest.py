@@ -5,15 +5,15 @@ from pathlib import Path
 
 import click
 
-from ingest.discovery.listed import listed_symbols
-from ingest.manual import client_by_hand
-from ingest.replay.server import ReplayServer
-from ingest.run import run_ingest
-from ingest.symbols import read_symbols
+from ingest.control.metered_client import client_by_hand
+from ingest.discovery.candidate_symbols import listed_symbols
+from ingest.sync import run_ingest
+from simulator.replay.server import ReplayServer
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso
 from trademl.errors import ConfigError
 from trademl.settings import Settings
+from trademl.symbology import parse_symbols
 
 
 @click.group("ingest")
@@ -115,7 +115,7 @@ def _day(option: str, text: str | None) -> date | None:
 
 
 def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:
-    return None if text is None else read_symbols(text, with_exchange=vendor == "tradingview")
+    return None if text is None else parse_symbols(text, with_exchange=vendor == "tradingview")
 
 
 def _candidates(files: tuple[Path, ...], dataset: str) -> list[str]:

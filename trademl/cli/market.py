@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from ingest.replay.clocks import market_clock, previous_clock
-from ingest.replay.simulate import simulate_market
+from simulator.market.clocks import market_clock, previous_clock
+from simulator.market.simulate import simulate_market
 from trademl.clock import iso
 
 _DAY = click.DateTime(formats=["%Y-%m-%d"])

@@ -10,21 +10,21 @@ from typing import Any
 
 import click
 
-from ingest.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
-from ingest.control import control_path
-from ingest.executors import Tally
-from ingest.health import check_health
-from ingest.node import HEAVY_DAYS, has_bars, run_node, run_once
-from ingest.node_clock import NodeClock, machine_clock
-from ingest.node_context import Node, Wait, open_node
-from ingest.node_state import last_error, read_state
-from ingest.repair import MOST_FILLS, backfill, repair
-from ingest.unlanded import of_stage, queue_unlanded
+from ingest.control.clock import NodeClock, machine_clock
+from ingest.control.database import control_path
+from ingest.control.reader import last_error, read_state
+from ingest.node.context import Node, Wait, open_node
+from ingest.node.daemon import HEAVY_DAYS, has_bars, run_node, run_once
+from ingest.node.execution.executor import Tally
+from ingest.node.health import check_health
+from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
+from ingest.node.repair import MOST_FILLS, backfill, repair
+from ingest.node.stages.missing_history import of_stage, queue_unlanded
 from trademl.cli import main_of
-from trademl.cli.build import build
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
 from trademl.errors import Unavailable
+from trademl.lake.build import build_lake
 from trademl.log import log_to
 from trademl.settings import Settings
 
@@ -165,7 +165,7 @@ def make_node(
         settings,
         _clock(clock or settings.clock),
         waits,
-        lambda folder, moment: build(folder, moment, is_stopping=lambda: waits(0)).name,
+        lambda folder, moment: build_lake(folder, moment, is_stopping=lambda: waits(0)).name,
         base_url,
     )
 

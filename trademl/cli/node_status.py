@@ -10,14 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ingest.control import control_path
-from ingest.forward import ages
-from ingest.node_context import Node
-from ingest.node_state import latest_run, read_state
-from ingest.stage_gate import GATE
-from ingest.stages import read_stage
-from ingest.unlanded import UNLANDED
-from ingest.work import usable_vendors
+from ingest.control.database import control_path
+from ingest.control.reader import latest_run, read_state
+from ingest.node.context import Node
+from ingest.node.planning.forward import ages
+from ingest.node.providers import usable_vendors
+from ingest.node.stage_file import read_stage
+from ingest.node.stages.gate import GATE
+from ingest.node.stages.missing_history import UNLANDED
 from trademl.errors import DataError
 
 REFRESH_SECONDS = 2.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from trademl.clock import parse_clock
-from trademl.lake import check_data_dir
+from trademl.lake.versions import check_data_dir
 from trademl.log import log_to
 from trademl.settings import Settings
 

@@ -14,14 +14,14 @@ from zoneinfo import available_timezones
 import click
 from dotenv import dotenv_values
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.node_clock import machine_clock
-from ingest.node_setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
-from ingest.symbols import read_symbols
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.clock import machine_clock
+from ingest.node.setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
 from trademl.log import log_to
 from trademl.settings import Settings, is_secret, profiles, variables
+from trademl.symbology import parse_symbols
 
 MODEL_FILE = Path("/proc/device-tree/model")
 MOUNTS = (Path("/media"), Path("/mnt"), Path("/Volumes"))
@@ -233,7 +233,7 @@ def _symbols(text: str | None, file: Path | None) -> tuple[str, ...] | None:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise ConfigError(f"{file} is no text: {error}") from error
-    return None if text is None else read_symbols(text)
+    return None if text is None else parse_symbols(text)
 
 
 def _key_names() -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ def stage_group() -> None:
 @stage_group.command("list")
 def stage_list() -> None:
     """Print every stage with its layer and contract, then the old names."""
-    from optimize.stages import DEPRECATED, LAYERS, STAGES
+    from optimize.sleeve.stage_registry import DEPRECATED, LAYERS, STAGES
 
     for layer, title in LAYERS.items():
         click.echo(f"{layer} {title}")
@@ -27,7 +27,7 @@ def stage_list() -> None:
 @click.argument("stage_id")
 def stage_show(stage_id: str) -> None:
     """Print one stage, under its present or its old name."""
-    from optimize.stages import resolve
+    from optimize.sleeve.stage_registry import resolve
 
     found = resolve(stage_id)
     if found.is_deprecated:

@@ -30,8 +30,8 @@ def train_command(
             "environment (TRADEML_ENV) or set TRADEML_TRAINING_ENABLED=true"
         )
     # LightGBM and ibis take a second to import, which `trademl --help` need not wait for.
-    from models_ml.report import summary
-    from models_ml.training import train_if_ready
+    from models_ml.registry.model_card import summary
+    from models_ml.training.api import train_if_ready
 
     data_dir = data_dir or settings.data
     report = train_if_ready(

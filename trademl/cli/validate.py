@@ -17,9 +17,9 @@ def validate_command(run_id: str, data_dir: Path | None) -> None:
 
     Reads the run, the head of its ledger as recorded with its snapshot, and its data files.
     """
-    from optimize.audit import AUDIT_SUFFIX, write_audit
-    from optimize.seal import validate_sealed_run
-    from trademl.workspace import find_run
+    from optimize.sleeve.tamper_check import validate_sealed_run
+    from optimize.sleeve.validation import AUDIT_SUFFIX, write_audit
+    from trademl.runs.workspace import find_run
 
     folder = data_dir or Settings().data
     workspace = find_run(folder, run_id)

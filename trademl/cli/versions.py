@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from ingest.export import copy_control
-from trademl import lake
+from ingest.node.export import copy_control
 from trademl.cli.options import data_option
 from trademl.errors import ConfigError
+from trademl.lake import versions as lake
 from trademl.settings import Settings
 
 

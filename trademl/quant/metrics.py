@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trademl.errors import DataError
-
-FloatArray = NDArray[np.float64]
+from trademl.quant.arrays import FloatArray
 
 _NAN = float("nan")
 

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trademl.errors import DataError
-
-FloatArray = NDArray[np.float64]
+from trademl.quant.arrays import FloatArray
 
 
 def wilder_adx(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 14) -> FloatArray:

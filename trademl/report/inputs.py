@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-FloatArray = NDArray[np.float64]
+from trademl.quant.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

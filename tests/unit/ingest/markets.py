@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ingest.vendors.exchange_calendars import sessions
+from trademl.sessions import sessions_between
 
 FIRST, LAST = date(2020, 2, 24), date(2020, 3, 20)
 """Twenty sessions across the change to summer time on 2020-03-08."""
@@ -18,7 +18,7 @@ COINS = ("BTCUSDT", "ETHUSDT")
 
 
 def trading_days() -> list[date]:
-    return [session.day for session in sessions(FIRST, LAST)]
+    return [session.day for session in sessions_between(FIRST, LAST)]
 
 
 def equity_rows() -> list[dict[str, Any]]:

@@ -6,9 +6,9 @@ import httpx
 import msgspec
 import pytest
 
-from ingest.endpoints import ENDPOINTS
-from ingest.http import VendorClient
-from ingest.vendors import alpaca
+from ingest.transport.client import VendorClient
+from ingest.vendors.alpaca import client as alpaca
+from ingest.vendors.registry import ENDPOINTS
 from trademl.errors import Rejected, SchemaDrift, Unavailable
 
 BAR = {

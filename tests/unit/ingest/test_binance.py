@@ -5,8 +5,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.http import VendorClient
-from ingest.vendors import binance
+from ingest.transport.client import VendorClient
+from ingest.vendors.binance import client as binance
 from trademl.errors import NotEntitled, RateLimited, SchemaDrift, Unavailable
 
 DAY = 86_400_000

@@ -5,11 +5,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ingest import bookmarks
-from ingest.endpoints import ENDPOINTS
-from ingest.http import Answer
-from ingest.landing import Fetch, land
-from ingest.payloads import page_of_records
+from ingest.landing import bookmarks
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import page_of_records
+from ingest.transport.client import Answer
+from ingest.vendors.registry import ENDPOINTS
 from trademl.errors import DataError
 
 BARS = ENDPOINTS["alpaca/bars_1d"]

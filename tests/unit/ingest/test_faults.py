@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from ingest.replay.faults import parse_faults
-from ingest.replay.limits import MinuteLimit
+from simulator.replay.faults import parse_faults
+from simulator.replay.rate_limits import MinuteLimit
 from trademl.errors import ConfigError
 
 

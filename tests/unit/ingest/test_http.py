@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import stamina
 
-from ingest.http import Banned, VendorClient, request_hash, retry_after
+from ingest.transport.client import Banned, VendorClient, request_hash, retry_after
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable
 
 SECRET = "s3cr3t-key-value"

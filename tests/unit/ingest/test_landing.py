@@ -7,10 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest import landing
-from ingest.endpoints import ENDPOINTS
-from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of, utc_of
+from ingest.landing import writer
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page, table_of, utc_of
+from ingest.vendors.registry import ENDPOINTS
 from tests.unit.ingest.markets import landed_files, landed_rows, leftovers
 from trademl.errors import DataError, SchemaDrift, Unavailable
 
@@ -190,7 +190,7 @@ def test_what_a_killed_process_left_is_swept_and_live_work_is_not(tmp_path):
 
 
 def test_many_row_groups_read_back_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(landing, "_ROWS_PER_GROUP", 3)
+    monkeypatch.setattr(writer, "_ROWS_PER_GROUP", 3)
     pages = [page(bar(day=day), bar(day=day + 1)) for day in range(1, 20, 2)]
     landed = land(tmp_path, FETCH, pages, CLOCK)
     file = pq.ParquetFile(landed.path)
@@ -215,7 +215,7 @@ def test_a_file_that_does_not_read_back_is_not_published(tmp_path, monkeypatch):
     class Short:
         num_rows = 0
 
-    monkeypatch.setattr(landing.pq, "read_metadata", lambda path: Short())
+    monkeypatch.setattr(writer.pq, "read_metadata", lambda path: Short())
     with pytest.raises(DataError, match="reads back 0 rows of 1"):
         land(tmp_path, FETCH, [page(bar())], CLOCK)
     assert leftovers(tmp_path) == []

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest import plan
-from ingest.bookmarks import merged
-from ingest.plan import asks, begin_of
+from ingest.landing import windows
+from ingest.landing.windows import asks, begin_of, merged
 
 HISTORY, END = date(2000, 1, 1), date(2020, 3, 20)
 
@@ -58,7 +57,7 @@ def test_a_long_window_takes_few_symbols_and_a_short_one_many():
     names = [f"S{number}" for number in range(2000)]
     years = asks(names, lambda symbol: HISTORY, END)
     nights = asks(names, lambda symbol: date(2020, 3, 16), END)
-    assert max(len(ask.symbols) for ask in years) * 252 * 20 <= 1.05 * plan.ROWS_PER_FETCH
+    assert max(len(ask.symbols) for ask in years) * 252 * 20 <= 1.05 * windows.ROWS_PER_FETCH
     assert len(nights) == 4
     assert [symbol for ask in nights for symbol in ask.symbols] == sorted(names)
 
@@ -92,7 +91,7 @@ def test_what_is_asked_closes_the_gap_to_the_end(spans, end):
 
 
 def test_a_window_in_which_one_symbol_is_too_much_is_cut_without_holes(monkeypatch):
-    monkeypatch.setattr(plan, "ROWS_PER_FETCH", 10 * 960)
+    monkeypatch.setattr(windows, "ROWS_PER_FETCH", 10 * 960)
     start = date(2020, 1, 1)
     found = asks(["A", "B"], lambda symbol: start, END, rows_per_session=960)
     assert {ask.symbols for ask in found if ask.end < END} == {("A",), ("B",)}

@@ -4,10 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ingest.run import DATASETS, run_ingest
-from ingest.vendors.exchange_calendars import last_completed, sessions, sessions_before
+from ingest.sync import run_ingest
+from ingest.vendors.registry import DATASETS
 from tests.unit.ingest.markets import landed_rows, leftovers, listing, write
 from trademl.errors import ConfigError, DataError, SchemaDrift
+from trademl.sessions import last_completed, sessions_before, sessions_between
 from trademl.settings import Settings
 
 CLOCK = datetime(2020, 3, 21, 13, tzinfo=UTC)
@@ -136,7 +137,7 @@ def test_the_last_session_is_complete_when_it_is_closed_and_published():
 def test_closing_time_follows_summer_time():
     closes = {
         session.day: session.close_at.hour
-        for session in sessions(date(2020, 3, 6), date(2020, 3, 9))
+        for session in sessions_between(date(2020, 3, 6), date(2020, 3, 9))
     }
     assert closes == {date(2020, 3, 6): 21, date(2020, 3, 9): 20}
 

@@ -1,14 +1,14 @@
 import pytest
 
-from ingest.spelling import HYPHENS, ours, theirs
+from trademl.symbology import HYPHENS, from_vendor, to_vendor
 
 
 @pytest.mark.parametrize("vendor", sorted(HYPHENS))
 def test_a_share_class_has_a_hyphen_there_and_a_dot_here(vendor):
-    assert theirs(vendor, "BRK.B") == "BRK-B"
-    assert ours(vendor, "BRK-B") == "BRK.B"
-    assert theirs(vendor, "BRK-B") == "BRK-B"
-    assert ours(vendor, "BRK.B") == "BRK.B"
+    assert to_vendor(vendor, "BRK.B") == "BRK-B"
+    assert from_vendor(vendor, "BRK-B") == "BRK.B"
+    assert to_vendor(vendor, "BRK-B") == "BRK-B"
+    assert from_vendor(vendor, "BRK.B") == "BRK.B"
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,6 @@ def test_a_share_class_has_a_hyphen_there_and_a_dot_here(vendor):
 )
 def test_what_is_no_share_class_there_or_another_vendor_s_stays(symbol):
     for vendor in ("alpaca", "massive", "tradingview", "finnhub"):
-        assert theirs(vendor, symbol) == ours(vendor, symbol) == symbol
+        assert to_vendor(vendor, symbol) == from_vendor(vendor, symbol) == symbol
     if symbol not in ("BRK.B", "BRK-B"):
-        assert theirs("fmp", symbol) == ours("fmp", symbol) == symbol
+        assert to_vendor("fmp", symbol) == from_vendor("fmp", symbol) == symbol

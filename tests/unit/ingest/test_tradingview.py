@@ -4,9 +4,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.http import VendorClient
-from ingest.vendors import tradingview
-from ingest.vendors.tradingview import Scan
+from ingest.transport.client import VendorClient
+from ingest.vendors.tradingview import client as tradingview
+from ingest.vendors.tradingview.client import Scan
 from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable
 
 PAYLOADS = Path(__file__).resolve().parents[4] / "shared" / "data" / "payloads"

@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from ingest.replay.book import open_book
-from ingest.replay.tradingview_filters import Condition, UnknownOperation, holds
-from ingest.replay.tradingview_rows import COLUMNS, crypto_rows, stock_rows
+from simulator.replay.book import open_book
+from simulator.replay.vendors.tradingview_filters import Condition, UnknownOperation, holds
+from simulator.replay.vendors.tradingview_rows import COLUMNS, crypto_rows, stock_rows
 from tests.unit.ingest.markets import (
     LAST,
     MORNING_AFTER,

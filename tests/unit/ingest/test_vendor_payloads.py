@@ -8,11 +8,16 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest import pace
-from ingest.http import Banned, Exhausted, VendorClient
-from ingest.replay.sec_wire import SecWire
-from ingest.run import run_ingest
-from ingest.vendors import alphavantage, fmp, fred, sec_edgar, sec_form25
+from ingest.sync import run_ingest
+from ingest.transport import throttle
+from ingest.transport.client import Banned, Exhausted, VendorClient
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.fmp import client as fmp
+from ingest.vendors.fmp import schema
+from ingest.vendors.fred import client as fred
+from ingest.vendors.sec_edgar import client as sec_edgar
+from ingest.vendors.sec_edgar import form25
+from simulator.replay.vendors.sec_edgar import SecWire
 from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable, WrongKey
 from trademl.settings import Settings
 
@@ -31,7 +36,7 @@ AV = {"judge": alphavantage.judge, "is_notice": alphavantage.is_notice, "window"
 
 @pytest.fixture(autouse=True)
 def no_pace(monkeypatch):
-    monkeypatch.setattr(pace.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(throttle.time, "sleep", lambda _seconds: None)
 
 
 def payload(name):
@@ -175,7 +180,7 @@ def test_fmp_says_no_with_a_good_status_too(said, error):
     body = json.dumps({"Error Message": said}).encode()
     options = {"judge": fmp.judge, "is_notice": fmp.is_notice}
     with client_of("fmp", body, **options) as client, pytest.raises(error) as caught:
-        list(fmp.statements(client, fmp.INCOME, "AAA"))
+        list(fmp.statements(client, schema.INCOME, "AAA"))
     assert type(caught.value) is error
 
 
@@ -231,10 +236,10 @@ def test_a_refusal_is_taken_for_what_it_is(tmp_path, vendor, dataset, status, bo
 def test_a_quarter_may_be_without_an_index_in_its_first_week(absent):
     status, body = absent
     first = date(2026, 10, 1)
-    with client_of("sec_edgar", body, status, judge=sec_form25.judge) as client:
-        assert list(sec_form25.removals(client, first, date(2026, 10, 8))) == []
+    with client_of("sec_edgar", body, status, judge=form25.judge) as client:
+        assert list(form25.removals(client, first, date(2026, 10, 8))) == []
         with pytest.raises(Unavailable, match="no index of the quarter from 2026-10-01"):
-            list(sec_form25.removals(client, first, date(2026, 10, 9)))
+            list(form25.removals(client, first, date(2026, 10, 9)))
 
 
 def test_quarterly_statements_that_are_annual_are_refused():
@@ -248,7 +253,7 @@ def test_quarterly_statements_that_are_annual_are_refused():
     }
     body = json.dumps([row]).encode()
     with client_of("fmp", body) as client, pytest.raises(SchemaDrift, match="by quarter, sent"):
-        list(fmp.statements(client, fmp.INCOME, "AAA"))
+        list(fmp.statements(client, schema.INCOME, "AAA"))
 
 
 def test_form_25_is_matched_exactly_and_a_cut_index_is_noticed():
@@ -257,12 +262,12 @@ def test_form_25_is_matched_exactly_and_a_cut_index_is_noticed():
         b"1|A B|%s|2020-01-02|edgar/data/1/0000000001-20-00000%d.txt\n" % (form, number)
         for number, form in enumerate([b"25", b"25-NSE", b"253G2", b"25/A", b"10-K"])
     )
-    rows = sec_form25.read_index(head + lines)
+    rows = form25.read_index(head + lines)
     assert [row["form_type"] for row in rows] == ["25", "25-NSE", "25/A"]
     with pytest.raises(Unavailable, match="broken line"):
-        sec_form25.read_index(head + lines[:-10])
+        form25.read_index(head + lines[:-10])
     with pytest.raises(SchemaDrift, match="without the line"):
-        sec_form25.read_index(lines)
+        form25.read_index(lines)
 
 
 @pytest.mark.parametrize(
@@ -280,9 +285,9 @@ def test_acceptance_times_tell_their_zone_by_the_hours_of_edgar(texts, is_utc):
 
 def test_the_pace_keeps_calls_apart(monkeypatch):
     slept = []
-    monkeypatch.setattr(pace.time, "monotonic", lambda: 100.0)
-    monkeypatch.setattr(pace.time, "sleep", slept.append)
-    kept = pace.Pace(0.5)
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(throttle.time, "sleep", slept.append)
+    kept = throttle.Pace(0.5)
     for _ in range(3):
         kept.wait()
     assert slept == [0.5, 1.0]

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from ingest.discovery.candidates import Candidate, candidate_of
-from ingest.discovery.presets import Scanner
-from ingest.vendors.tradingview import Scan
+from ingest.discovery.scanner_config import Scanner
+from ingest.vendors.tradingview.client import Scan
 
 LONG = Scanner(
     name="test_long",

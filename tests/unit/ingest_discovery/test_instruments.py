@@ -11,9 +11,9 @@ from ingest.discovery.instruments import (
     read_tick_rules,
     require_coverage,
 )
-from ingest.endpoints import ENDPOINTS
-from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page, table_of
+from ingest.vendors.registry import ENDPOINTS
 from tests.unit.ingest_discovery.rows import candidate
 from trademl.errors import DataError, GateFailed
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.discovery.presets import (
+from ingest.discovery.scanner_config import (
     SCANNER_DIRECTORY,
     Filter,
     Layer,

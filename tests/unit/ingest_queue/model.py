@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
-from ingest.tasks import Work
+from ingest.control.tasks import Work
 
 DAY_SECONDS = 86_400
 SHARE = {"BOOTSTRAP": 85, "GAP": 85, "QC_PROBE": 90, "FORWARD": 100}

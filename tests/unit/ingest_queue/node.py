@@ -3,12 +3,12 @@
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from ingest.capabilities import Capability, Registry
-from ingest.control import Control
-from ingest.node_clock import NodeClock
-from ingest.node_limits import NodeLimits
-from ingest.queue import Queue
-from ingest.tasks import Work
+from ingest.catalog.capabilities import Capability, Registry
+from ingest.control.clock import NodeClock
+from ingest.control.database import Control
+from ingest.control.limits import NodeLimits
+from ingest.control.queue import Queue
+from ingest.control.tasks import Work
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = date(2026, 3, 2)

@@ -1,9 +1,9 @@
 import pytest
 
-from ingest.budget import Verdict
-from ingest.capabilities import Registry, read_capabilities
-from ingest.node_limits import NodeLimits, limits_from
-from ingest.queue import LeaseLost
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.budget import Verdict
+from ingest.control.limits import NodeLimits, limits_from
+from ingest.control.queue import LeaseLost
 from tests.unit.ingest_queue.node import Node, capability, work
 from trademl.errors import ConfigError
 from trademl.settings import Settings

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.budget import Verdict
-from ingest.control import Control
-from ingest.node_clock import NodeClock, machine_clock, moment_of, shifted, stamp
+from ingest.control.budget import Verdict
+from ingest.control.clock import NodeClock, machine_clock, moment_of, shifted, stamp
+from ingest.control.database import Control
 from tests.unit.ingest_queue.node import NOON, FakeTime, Node, capability, work
 from trademl.errors import ConfigError, DataError
 

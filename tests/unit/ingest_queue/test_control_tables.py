@@ -4,8 +4,8 @@ import sqlite3
 
 import pytest
 
-from ingest.control import Control, control_path
-from ingest.pipeline_runs import finish_run, pipeline_runs, start_run
+from ingest.control.database import Control, control_path
+from ingest.control.pipeline_runs import finish_run, pipeline_runs, start_run
 from tests.unit.ingest_queue.node import NOON, FakeTime, Node, work
 from trademl.errors import DataError
 

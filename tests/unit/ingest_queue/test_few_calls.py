@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.tasks import Work
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.control.tasks import Work
 from tests.unit.ingest_queue.node import FakeTime, Node
 
 FREE = Registry.of(read_capabilities()).rows

@@ -3,11 +3,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from ingest.budget import Verdict
-from ingest.candidates import AT_ONCE
-from ingest.node_clock import stamp
-from ingest.node_limits import NodeLimits
-from ingest.queue import LeaseLost
+from ingest.control.budget import Verdict
+from ingest.control.clock import stamp
+from ingest.control.dispatch import AT_ONCE
+from ingest.control.limits import NodeLimits
+from ingest.control.queue import LeaseLost
 from tests.unit.ingest_queue.node import MANY, NOON, Node, capability, work
 from trademl.errors import ConfigError
 
@@ -161,7 +161,7 @@ def test_a_task_is_done_with_what_follows_from_it_or_not_at_all(node, monkeypatc
     node.queue.add([work(kind="QC_PROBE")])
     lease = node.lease()
     with monkeypatch.context() as killed:
-        killed.setattr("ingest.queue.add_all", Mock(side_effect=KeyboardInterrupt))
+        killed.setattr("ingest.control.queue.add_all", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             node.queue.complete(lease, [work(kind="GAP")])
     assert node.status() == ["LEASED"]
@@ -202,7 +202,7 @@ def test_failures_wait_twice_as_long_each_time_and_the_fifth_is_the_last(node):
 @pytest.mark.parametrize("kind", ["BOOTSTRAP", "GAP", "FORWARD"])
 def test_a_failed_task_is_queued_again_the_next_day_or_by_hand(node, monkeypatch, kind):
     """A vendor that was down for an evening leaves no hole, and is not asked more than once a day."""
-    monkeypatch.setattr("ingest.queue_rows.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("ingest.control.database.queue_store.MAX_ATTEMPTS", 1)
     task = work(kind=kind)
     node.queue.add([task])
     node.queue.fail(node.lease(), "down")
@@ -216,7 +216,7 @@ def test_a_failed_task_is_queued_again_the_next_day_or_by_hand(node, monkeypatch
 
 
 def test_the_wait_after_a_failure_is_at_most_an_hour(node, monkeypatch):
-    monkeypatch.setattr("ingest.queue_rows.MAX_ATTEMPTS", 9)
+    monkeypatch.setattr("ingest.control.database.queue_store.MAX_ATTEMPTS", 9)
     node.queue.add([work()])
     for _ in range(8):
         node.time.passes(3600)
@@ -426,7 +426,7 @@ def test_a_refused_lease_leaves_no_trace(node):
 
 def test_a_lease_that_cannot_be_written_spends_nothing(node, monkeypatch):
     node.queue.add([work("A")])
-    monkeypatch.setattr("ingest.queue.lease_task", lambda *_: 1 / 0)
+    monkeypatch.setattr("ingest.control.queue.lease_task", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         node.lease()
     assert node.queue.budget.state("acme").spent_today == 0

@@ -4,10 +4,10 @@ from datetime import date, timedelta
 
 import pytest
 
-from ingest import work
-from ingest.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
-from ingest.datasets import DATASETS
-from ingest.routing import Known, route, route_window
+from ingest.catalog.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
+from ingest.catalog.routing import Known, route, route_window
+from ingest.node import providers
+from ingest.vendors.registry import DATASETS
 from tests.unit.ingest_queue.node import capability, registry
 from trademl import api
 from trademl.errors import ConfigError
@@ -64,10 +64,10 @@ BESIDE_THE_REGISTRY = {
 def test_every_row_has_a_connector_and_every_connector_a_row():
     """A row that nothing serves is routed to for ever; so is nobody to a dataset without a row."""
     rows = {(row.vendor, row.dataset) for row in ROWS}
-    assert {pair for pair in rows if not work.can_fill(*pair)} == set(WITHOUT_CONNECTOR)
-    served = {work.connector(*pair) for pair in rows}
+    assert {pair for pair in rows if not providers.can_fill(*pair)} == set(WITHOUT_CONNECTOR)
+    served = {providers.connector(*pair) for pair in rows}
     assert set(DATASETS) - served == set(BESIDE_THE_REGISTRY)
-    assert set(work.SECOND_OPINION) | set(work.FEEDS_LAKE) <= set(DATASETS_OF_ROWS)
+    assert set(providers.SECOND_OPINION) | set(providers.FEEDS_LAKE) <= set(DATASETS_OF_ROWS)
 
 
 def test_a_changed_priority_changes_the_order():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ingest.budget import Verdict
-from ingest.control import Control
-from ingest.node_clock import moment_of
-from ingest.node_limits import NodeLimits
-from ingest.queue import LeaseLost, Queue
-from ingest.tasks import KINDS, Task
+from ingest.control.budget import Verdict
+from ingest.control.clock import moment_of
+from ingest.control.database import Control
+from ingest.control.limits import NodeLimits
+from ingest.control.queue import LeaseLost, Queue
+from ingest.control.tasks import KINDS, Task
 from tests.unit.ingest_queue.model import Model
 from tests.unit.ingest_queue.node import FakeTime, capability, registry, work
 

@@ -2,8 +2,8 @@ from datetime import date
 
 import pytest
 
-from ingest.capabilities import Registry, read_capabilities
-from ingest.stages import (
+from ingest.catalog.capabilities import Registry, read_capabilities
+from ingest.node.stage_file import (
     StageRule,
     read_rules,
     read_stage,

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.replay.simulate import simulate_market
+from simulator.market.simulate import simulate_market
 
 
 @pytest.fixture(scope="package")

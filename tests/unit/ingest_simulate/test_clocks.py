@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from ingest.replay.clocks import market_clock, previous_clock
+from simulator.market.clocks import market_clock, previous_clock
 from trademl.cli.market import market_group
 from trademl.errors import ConfigError, DataError
 

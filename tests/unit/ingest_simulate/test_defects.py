@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ingest.replay.clocks import market_clock, previous_clock
+from simulator.market.clocks import market_clock, previous_clock
 from tests.unit.ingest_simulate.markets import (
     Row,
     bars_of,

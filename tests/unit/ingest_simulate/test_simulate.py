@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.replay.sim_equities import span_of
-from ingest.replay.sim_returns import equity_paths, planted_score
-from ingest.replay.simulate import simulate_market
+from simulator.market.equities import span_of
+from simulator.market.returns import equity_paths, planted_score
+from simulator.market.simulate import simulate_market
 from tests.unit.ingest_simulate.markets import (
     bars_of,
     clean_levels,

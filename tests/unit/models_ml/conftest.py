@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from models_ml.profile import TrainingProfile, load_profile
-from models_ml.report import TrainingReport
-from models_ml.training import train
+from models_ml.registry.model_card import TrainingReport
+from models_ml.training.api import train
 from tests.support.cache import copied, made_once
 from tests.unit.models_ml.synthetic import Size, publish
-from trademl.lake import Version, find_version
+from trademl.lake.versions import Version, find_version
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models_ml.dataset import Panel
+from models_ml.data.panel import Panel
 
 
 def make_panel(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from tests.lake_fixture import publish_tables
-from trademl.lake import Version
+from trademl.lake.versions import Version
 
 HORIZON = 5
 FIRST_SESSION = np.datetime64("2015-01-05")

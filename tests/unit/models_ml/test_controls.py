@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from models_ml.controls import ControlResult, run_controls, shifted, shuffled
 from models_ml.profile import Validation, load_profile
-from models_ml.validation import make_fit
+from models_ml.validation.negative_controls import ControlResult, run_controls, shifted, shuffled
+from models_ml.validation.out_of_fold import make_fit
 from tests.unit.models_ml.panels import make_panel
 
 DEMO = load_profile("equities_xs_demo")

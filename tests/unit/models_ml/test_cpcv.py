@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models_ml.cpcv import CombinatorialPurgedCV
+from models_ml.validation.cpcv import CombinatorialPurgedCV
 from trademl.errors import ConfigError, DataError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models_ml.dataset import Panel, choose_features, load_panel
+from models_ml.data.panel import Panel, choose_features, load_panel
 from models_ml.profile import load_profile
 from tests.unit.models_ml.synthetic import Size, market
 from trademl.errors import ConfigError, DataError

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models_ml.gate import check_gates
+from models_ml.data.green_gate import check_gates
 from models_ml.profile import GateOverride, Gates
 from tests.unit.models_ml.synthetic import GATED, calendar, gates, ledger, weekdays
 from trademl.errors import GateFailed
-from trademl.lake import Version
+from trademl.lake.versions import Version
 
 SESSIONS = 1000
 DATES = weekdays(SESSIONS)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from models_ml.overfitting import (
+from models_ml.validation.overfitting import (
     deflated_sharpe_ratio,
     expected_max_sharpe,
     min_track_record_length,

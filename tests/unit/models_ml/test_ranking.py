@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from models_ml.ranking import centred_ranks, group_ranks, newey_west_t, rank_ic, starts_of
+from models_ml.data.ranking import centred_ranks, group_ranks, newey_west_t, rank_ic, starts_of
 
 SESSION = np.repeat(np.arange(6, dtype=np.int32), [7, 1, 2, 20, 3, 11])
 STARTS = starts_of(SESSION)

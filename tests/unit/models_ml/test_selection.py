@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from models_ml.profile import TrainingProfile, load_profile
-from models_ml.selection import configuration_id
+from models_ml.validation.trials import configuration_id
 
 FEATURES = ("feat_mom_5", "feat_rv_20")
 PARAMS = {"learning_rate": 0.05}

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models_ml.dataset import Panel
+from models_ml.data.panel import Panel
 from models_ml.profile import Strategy, TrainingProfile, load_profile
-from models_ml.strategy import (
+from models_ml.validation.strategy import (
     make_tape,
     max_drawdown,
     sharpe,

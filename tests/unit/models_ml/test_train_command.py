@@ -9,7 +9,7 @@ from trademl.errors import ConfigError
 def test_the_command_reports_where_the_model_is(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models_ml.training.load_profile", lambda _: trained.profile)
+    monkeypatch.setattr("models_ml.training.api.load_profile", lambda _: trained.profile)
     arguments = ["equities_xs", "--data", str(trained.data_dir), "--profile", "any"]
     result = CliRunner().invoke(train_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
 
-from models_ml import artefacts, pipeline
 from models_ml.profile import TrainingProfile
-from models_ml.registry import latest_model_id, load_model, load_report, model_dir, models_dir
-from models_ml.report import summary
-from models_ml.training import train
+from models_ml.registry import writer
+from models_ml.registry.model_card import summary
+from models_ml.registry.store import latest_model_id, load_model, load_report, model_dir, models_dir
+from models_ml.training import pipeline
+from models_ml.training.api import train
 from tests.unit.models_ml.conftest import Trained
 from tests.unit.models_ml.synthetic import GATED, Size, gates, ledger, publish, weekdays
 from trademl.errors import ConfigError, DataError, GateFailed
@@ -193,7 +194,7 @@ def test_the_same_inputs_train_nothing_twice(
     def fit_nothing(*_: object) -> None:
         raise AssertionError("fitted again")
 
-    monkeypatch.setattr("models_ml.training.fit_and_publish", fit_nothing)
+    monkeypatch.setattr("models_ml.training.api.fit_and_publish", fit_nothing)
     assert retrain(trained, profile) == trained.report.model_id
     with pytest.raises(AssertionError, match="fitted again"):
         retrain(trained, replace(profile, seed=43))
@@ -213,7 +214,7 @@ def test_training_again_gives_the_same_bytes(trained: Trained, profile: Training
 
 
 def stage_text(final: Path, text: str) -> None:
-    with artefacts.staged_folder(final) as folder:
+    with writer.staged_folder(final) as folder:
         (folder / "model.txt").write_text(text)
 
 
@@ -249,7 +250,7 @@ def test_what_a_killed_process_left_behind_is_no_model_and_is_cleared(tmp_path: 
     left = tmp_path / ".abc.tmp"
     left.mkdir()
     (left / "model.pkl").write_text("half")
-    with artefacts.staged_folder(tmp_path / "abc") as folder:
+    with writer.staged_folder(tmp_path / "abc") as folder:
         (folder / "model.txt").write_text("whole")
     assert [path.name for path in (tmp_path / "abc").iterdir()] == ["model.txt"]
     assert not left.exists()

@@ -3,9 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models_ml.dataset import Panel
+from models_ml.data.panel import Panel
 from models_ml.profile import LabelChoice, Validation, load_profile
-from models_ml.validation import check_groups, cross_predict, make_fit, splits, target_of
+from models_ml.validation.out_of_fold import (
+    check_groups,
+    cross_predict,
+    make_fit,
+    splits,
+    target_of,
+)
 from tests.unit.models_ml.panels import make_panel
 from trademl.errors import DataError
 

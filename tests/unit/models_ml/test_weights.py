@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from models_ml.data.sample_weights import time_decay
 from models_ml.profile import load_profile
-from models_ml.validation import row_weights
-from models_ml.weights import time_decay
+from models_ml.validation.out_of_fold import row_weights
 from tests.unit.models_ml.panels import make_panel
 
 END = np.datetime64("2020-06-30")

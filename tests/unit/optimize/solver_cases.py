@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from optimize.results import SolverResult
+from optimize.solvers.result import SolverResult
 
 SEEDS = st.integers(0, 1_000_000)
 CAPS = st.sampled_from([None, 1.0, 0.6, 0.35, 0.2, 0.05])

@@ -3,7 +3,7 @@ import pytest
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from optimize.clustering import cluster, pairwise_correlation
+from optimize.selection.clustering import cluster, pairwise_correlation
 from trademl.errors import ConfigError, DataError
 
 

@@ -3,14 +3,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.covariance import (
+from optimize.solvers.covariance import (
     SHRINKAGE_STEPS,
     condition,
     condition_number,
     correlation,
     ledoit_wolf,
 )
-from optimize.results import InvalidCovariance
+from optimize.solvers.result import InvalidCovariance
 
 
 @pytest.mark.filterwarnings("ignore")  # warnings of the oracle's own imports are not ours

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from optimize.log_mps import METHODS, log_mps, to_probability
+from optimize.selection.log_mps import METHODS, log_mps, to_probability
 from trademl.errors import ConfigError, DataError
 
 VALUES = np.array([3.0, -1.0, 2.0, 2.0, np.nan, 10.0])

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.simplex import project_capped_simplex, resolve_cap
+from optimize.solvers.simplex import project_capped_simplex, resolve_cap
 from trademl.errors import Infeasible
 
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from optimize import active_set, conic, solvers
-from optimize.results import FallbackStep, SolverResult
-from optimize.solvers import METHODS, max_sharpe, min_variance, solve_with_fallback
+from optimize.solvers import active_set, conic
+from optimize.solvers import api as solvers
+from optimize.solvers.api import METHODS, max_sharpe, min_variance, solve_with_fallback
+from optimize.solvers.result import FallbackStep, SolverResult
 from tests.unit.optimize.solver_cases import random_covariance, random_mean
 from trademl.errors import Infeasible, Numerical, SolverError
 

@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.results import InvalidCovariance
-from optimize.solvers import (
+from optimize.solvers.api import (
     FALLBACKS,
     METHODS,
     equal_weight,
@@ -14,6 +13,7 @@ from optimize.solvers import (
     risk_parity,
     solve_with_fallback,
 )
+from optimize.solvers.result import InvalidCovariance
 from tests.unit.optimize.solver_cases import (
     CAPS,
     SEEDS,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from optimize.synthesis import AtomDirection, OptimizedWeight, sign_test, synthesize
+from optimize.synthesis.sign_test import AtomDirection, OptimizedWeight, sign_test
+from optimize.synthesis.streams import synthesize
 from trademl.errors import DataError
 
 RETURNS = arrays(

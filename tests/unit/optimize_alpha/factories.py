@@ -5,9 +5,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from optimize.candidates import Candidate
+from optimize.inputs.pool import Candidate
+from optimize.inputs.returns import ReturnsMatrix
 from optimize.profiles import SELECTION_FEATURES, Profile, load_profile
-from optimize.returns import ReturnsMatrix
 
 FIT = {
     "momentum": 0.4,

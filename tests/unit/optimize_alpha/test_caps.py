@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimize.caps import project, resolve_limits
+from optimize.portfolio.caps import project, resolve_limits
 
 
 def test_attainable_caps_stay() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
-from optimize.htr import HtrResult, Scored, identity, relax
 from optimize.profiles import SelectionSection, load_profile
+from optimize.selection.relaxation import HtrResult, Scored, identity, relax
 from tests.unit.optimize_alpha.factories import changed, make_candidate
 from trademl.errors import GateFailed
 

@@ -2,9 +2,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from optimize.candidates import Pool
-from optimize.inference import infer
+from optimize.inputs.pool import Pool
 from optimize.profiles import Profile
+from optimize.selection.inference import infer
 from tests.unit.optimize_alpha.factories import changed, make_candidate
 from trademl.errors import DataError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trademl.errors import DataError
-from trademl.ledger import GENESIS_HASH, Ledger, read, verify
+from trademl.runs.ledger import GENESIS_HASH, Ledger, read, verify
 
 CLOCK = datetime(2020, 12, 31, 13, tzinfo=UTC)
 

@@ -2,7 +2,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from trademl.lineage import ENGINE_VERSION, Lineage, combine, foundation_hash, table_hash, trace_id
+from trademl.runs.lineage import (
+    ENGINE_VERSION,
+    Lineage,
+    combine,
+    foundation_hash,
+    table_hash,
+    trace_id,
+)
 
 
 def content_hash(table: pa.Table) -> str:

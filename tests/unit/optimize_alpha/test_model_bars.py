@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from optimize.model_bars import model_row
+from optimize.sleeve.go_live_criteria import model_row
 
 GOOD: dict[str, Any] = {
     "score": {"sharpe_ann": 1.0, "max_drawdown": -0.2},

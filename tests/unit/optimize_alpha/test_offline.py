@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trademl.offline import NetworkForbidden, no_network
+from trademl.network_guard import NetworkForbidden, no_network
 
 LOOPBACK = ("127.0.0.1", 9)
 

@@ -3,13 +3,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from optimize import portfolio as module
-from optimize.flatten import flatten
-from optimize.portfolio import Portfolio, build_portfolios
-from optimize.results import FloatArray, SolverResult
-from optimize.solvers import METHODS
+from optimize.portfolio import two_layer as module
+from optimize.portfolio.flatten import flatten
+from optimize.portfolio.two_layer import Portfolio, build_portfolios
+from optimize.solvers.api import METHODS
+from optimize.solvers.result import SolverResult
 from tests.unit.optimize_alpha.factories import changed, make_matrix
 from trademl.errors import GateFailed, Numerical
+from trademl.quant.arrays import FloatArray
 
 CLUSTERS = {f"C{number}": [f"S{number * 4 + k:02d}" for k in range(4)] for number in range(5)}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from optimize.preopt import (
+from optimize.portfolio.preopt import (
     ANTIFRAGILITY_FILE,
     CLUSTERS_FILE,
     REGIME_FILE,

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
+from optimize.portfolio.regime import (
+    adf_p_value,
+    cluster_cap,
+    detect,
+    haar_turbulence,
+    is_high_volatility,
+)
 from optimize.profiles import load_profile
-from optimize.regime import adf_p_value, cluster_cap, detect, haar_turbulence, is_high_volatility
 
 RISK = load_profile("us_equities_long").risk
 

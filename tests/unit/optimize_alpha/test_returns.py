@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from optimize.inputs.returns import ReturnsMatrix, build_matrix, read_matrix
 from optimize.profiles import load_profile
-from optimize.returns import ReturnsMatrix, build_matrix, read_matrix
 from tests.unit.optimize_alpha.factories import make_matrix
 from trademl.errors import DataError, GateFailed
 

@@ -7,9 +7,9 @@ import duckdb
 import pytest
 
 from ingest.discovery.export import write_candidates, write_validated
-from optimize.foundation import FoundationReport
+from optimize.inputs.candidate_list import find_candidates, read_candidates, require_in_lake
+from optimize.inputs.foundation import FoundationReport
 from optimize.profiles import load_profile
-from optimize.selector import find_candidates, read_candidates, require_in_lake
 from tests.alpha_lake import LAST_SESSION
 from tests.unit.ingest_discovery.rows import LONG as LONG_SCAN
 from tests.unit.ingest_discovery.rows import SHORT as SHORT_SCAN

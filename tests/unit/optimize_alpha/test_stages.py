@@ -1,6 +1,6 @@
 import pytest
 
-from optimize.stages import DEPRECATED, LAYERS, PIPELINES, STAGES, resolve
+from optimize.sleeve.stage_registry import DEPRECATED, LAYERS, PIPELINES, STAGES, resolve
 from trademl.errors import ConfigError
 
 SPECIFIED = {

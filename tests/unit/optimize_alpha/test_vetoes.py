@@ -1,7 +1,7 @@
 import pytest
 
 from optimize.profiles import load_profile
-from optimize.vetoes import Veto, hard_vetoes, signed_momentum, soft_vetoes
+from optimize.selection.vetoes import Veto, hard_vetoes, signed_momentum, soft_vetoes
 from tests.unit.optimize_alpha.factories import make_candidate
 
 PROFILE = load_profile("us_equities_long")

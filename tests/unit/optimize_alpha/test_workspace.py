@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from trademl.errors import ConfigError, DataError
-from trademl.workspace import (
+from trademl.runs.workspace import (
     check_run_id,
     find_run,
     open_workspace,

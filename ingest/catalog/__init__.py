@@ -1,0 +1,1 @@
+"""What vendors serve, and who is asked first."""

@@ -1,0 +1,1 @@
+"""Pages of a vendor's answer become one append-only file."""

@@ -1,0 +1,86 @@
+"""Symbols that were asked for a session and have no bar of it: late, halted or gone.
+
+The newest bar of a dataset says nothing of them. They are asked again, but not for ever.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from ingest.landing.bookmarks import Envelope, moment_in, reading
+from ingest.landing.job import FRESH
+from ingest.payloads.endpoint import Endpoint
+from trademl.symbology import from_vendor
+
+MOST_ASKS = 3
+"""Who had no bar of a session so often, twelve hours apart, was not traded in it."""
+_REMEMBERED = 128
+"""Files whose symbols are kept in memory, some 100 kB each at most; few cover the last session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How often a symbol was asked for a session in vain.
+
+    Attributes:
+        asks: How many files say so.
+        last: When it was asked last.
+    """
+
+    asks: int
+    last: datetime
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is worth asking again."""
+        return self.asks < MOST_ASKS and now - self.last >= FRESH
+
+
+def silent(
+    landed: Iterable[tuple[Endpoint, Envelope]],
+    day: date,
+    session_of: Callable[[datetime], date],
+) -> tuple[Mapping[str, Silence], frozenset[str]]:
+    """Who was asked for a session and has no bar of it, and who has one.
+
+    Args:
+        landed: Landed files of bars, and where they landed.
+        day: The session.
+        session_of: The session that a bar's event time belongs to.
+
+    Raises:
+        DataError: A landed file cannot be read.
+    """
+    asked: dict[str, list[datetime]] = {}
+    answered: set[str] = set()
+    for endpoint, found in landed:
+        if not (found.start and found.end and found.start <= day <= found.end):
+            continue
+        for symbol in found.symbols:
+            asked.setdefault(symbol, []).append(found.ingested_at)
+        if found.newest is not None and session_of(found.newest) >= day:
+            newest = _newest_of_each(found.path, endpoint)
+            answered |= {name for name, moment in newest.items() if session_of(moment) >= day}
+    missing = {
+        symbol: Silence(len(times), max(times))
+        for symbol, times in asked.items()
+        if symbol not in answered
+    }
+    return missing, frozenset(answered)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _newest_of_each(path: Path, endpoint: Endpoint) -> Mapping[str, datetime]:
+    """The latest event time of each symbol in a landed file, by the lake's names."""
+    assert endpoint.event_time is not None
+    columns = [endpoint.symbol, endpoint.event_time]
+    with reading(path), pq.ParquetFile(path) as file:
+        table = file.read(columns=columns)
+        newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
+        symbols = newest.column(endpoint.symbol).to_pylist()
+        moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
+    names = [from_vendor(endpoint.vendor, symbol) for symbol in symbols]
+    return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}

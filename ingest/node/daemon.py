@@ -1,0 +1,288 @@
+"""The always-on data node: four loops on one clock (S4 5.1).
+
+Forward ingest queues what is behind, the planner queues what is missing, executors work the queue,
+maintenance builds the lake and exports it. Each is a plain function of the node; ``run_once`` calls
+them in this order, ``run_node`` when they are due.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from ingest.control.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
+from ingest.control.tasks import Lease, Work
+from ingest.node.background import Aside
+from ingest.node.context import Node
+from ingest.node.execution.executor import Order, Tally, work_all
+from ingest.node.export import export_nightly
+from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.node.planning import audit, probes
+from ingest.node.planning.forward import LISTINGS, forward
+from ingest.node.schedule import is_due, is_due_daily, latest
+from ingest.node.stages.gate import GATE, gate
+from ingest.node.stages.missing_history import UNLANDED, of_stage, queue_unlanded
+from ingest.sync import run_ingest
+from trademl.errors import TradeMLError
+from trademl.lake import versions as lake
+
+FORWARD_EVERY = timedelta(minutes=15)
+LIGHT_EVERY, LIGHT_DAYS = timedelta(hours=4), 30
+HEAVY_DAYS = 180
+PROBE_EVERY = timedelta(days=7)
+FAILED_DAYS, DONE_DAYS = 14, 3
+"""Tasks are forgotten then. A vendor's day has room for some 10,000 tasks: more would only make
+the queue of a small machine slow."""
+TICK_SECONDS = 5.0
+TRIES, RETRY_AFTER = 3, timedelta(hours=1)
+"""Of a night's maintenance: what failed for a moment is done by morning, and what cannot succeed
+does not build all day."""
+
+_LOCAL = (
+    ("exchange_calendars", "sessions"),
+    ("file", "sectors"),
+    ("file", "index_membership"),
+    ("file", "earnings_dates"),
+)
+"""What is landed from this machine, without a vendor's budget."""
+
+log = structlog.get_logger()
+
+
+def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
+    """Audits what is published and queues GAP tasks.
+
+    When it is thorough it also forgets what failed long ago, queues what the stage requires and no
+    landed file answers for, and looks whether the next stage is due. Where a landed file cannot be
+    read these are recorded as failed, and the audit goes on.
+
+    Args:
+        node: The node.
+        heavy: Whether to look at 180 days, else at 30.
+
+    Returns:
+        What was found; nothing where no version is published yet.
+    """
+    with node.queue() as queue:
+        pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
+    if heavy and node.settings.backfill_enabled:
+        _guarded(UNLANDED, lambda: _recorded(node, UNLANDED, lambda: fill_stage(node)))
+    if not lake.list_versions(node.data_dir):
+        log.info("plan", skipped="no version is published yet")
+        return ()
+    start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
+    found = audit.audit(node, audit.Scope(start, end))
+    if heavy and node.settings.backfill_enabled:
+        _guarded(GATE, lambda: _recorded(node, GATE, lambda: gate(node)))
+    log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
+    return found
+
+
+def fill_stage(node: Node) -> Mapping[str, Any]:
+    """Queues what the stage requires and no landed file answers for; what that was, in words.
+
+    Minutes that were landed without rows are queued too.
+
+    Raises:
+        ConfigError: The stage's file cannot be read, or names a dataset without history.
+        DataError: A landed file cannot be read.
+    """
+    found = of_stage(node)
+    told = {"unlanded": {one.dataset: one.line() for one in found}}
+    return told | {"tasks": queue_unlanded(node, found), "gaps": audit.audit_minutes(node)}
+
+
+def work(
+    node: Node, *, is_done_when_idle: bool = True, ended: threading.Event | None = None
+) -> Tally:
+    """Works the queue until nothing may run now, or until the node is told to stop.
+
+    Args:
+        node: The node.
+        is_done_when_idle: Whether it returns when nothing may run now.
+        ended: Ends it when it is set.
+    """
+
+    def filled(lease: Lease) -> tuple[Work, ...]:
+        if lease.task.dataset in LISTINGS:
+            forward(node, LISTINGS[lease.task.dataset])
+        return probes.judge(node, lease) if lease.task.kind == "QC_PROBE" else ()
+
+    ended = ended or threading.Event()
+    order = Order(node.kinds(), is_done_when_idle=is_done_when_idle, filled=filled, ended=ended)
+    return work_all(node, order)
+
+
+def maintain(node: Node) -> Mapping[str, Any]:
+    """Lands local files, builds and publishes the lake, queues probes once a week, exports.
+
+    Returns:
+        What was done, as it is recorded in ``pipeline_runs``.
+
+    Raises:
+        TradeMLError: The build failed; nothing was published or exported.
+    """
+    now = node.now()
+    for vendor, dataset in _LOCAL:
+        run_ingest(vendor, dataset, data_dir=node.data_dir, clock=now, settings=node.settings)
+    version = node.build(node.data_dir, now)
+    zone = ZoneInfo(node.settings.timezone)
+    folder = export_nightly(node.data_dir, now.astimezone(zone).date())
+    queued = probes.queue_probes(node) if _is_probe_due(node) else 0
+    return {
+        "version": version,
+        "export": folder.relative_to(node.data_dir).as_posix(),
+        "probes": queued,
+    }
+
+
+def run_once(node: Node) -> Tally:
+    """One pass: forward, plan, work, maintain; without any bar there is nothing to maintain yet.
+
+    Raises:
+        TradeMLError: Maintenance failed; what was landed stays.
+    """
+    with alone(node):
+        forward(node)
+        _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
+        tally = work(node)
+        if has_bars(node) and not node.is_stopping():
+            _recorded(node, MAINTENANCE, lambda: maintain(node))
+        return tally
+
+
+def run_node(node: Node) -> None:
+    """Runs the loops until the node is told to stop; beside another node it only works the queue.
+
+    An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
+    """
+    with seat(node) as place:
+        node = place.node
+        log.info("node", owner=node.owner, data=str(node.data_dir))
+        failed: list[BaseException] = []
+        ended = threading.Event()
+        maintenance = Aside("maintenance", failed)
+        executors = Aside("executors", failed)
+        executors(lambda: work(node, is_done_when_idle=False, ended=ended))
+        forwarded: datetime | None = None
+        try:
+            while not node.is_stopping() and not failed:
+                if place.leads():
+                    forwarded = tick(node, forwarded, maintenance)
+                node.wait(TICK_SECONDS)
+        finally:
+            ended.set()
+            executors.join()
+            maintenance.join()
+        if failed:
+            raise failed[0]
+
+
+def _here(action: Callable[[], object]) -> None:
+    action()
+
+
+def tick(
+    node: Node,
+    forwarded: datetime | None,
+    aside: Callable[[Callable[[], object]], None] = _here,
+) -> datetime:
+    """Runs what is due; when forward ingest ran last.
+
+    Args:
+        node: The node.
+        forwarded: When forward ingest ran last, none for never.
+        aside: Runs maintenance, which takes minutes that the other loops do not have.
+    """
+    now = node.now()
+    zone, at = ZoneInfo(node.settings.timezone), node.settings.maintenance_time
+    if forwarded is None or is_due(forwarded, now, FORWARD_EVERY):
+        forwarded = now
+        _guarded("forward", lambda: forward(node))
+    if is_due_daily(last_start(node, HEAVY), now, at, zone):
+        _guarded(
+            "plan", lambda: _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
+        )
+    elif is_due(_last_plan(node), now, LIGHT_EVERY):
+        _guarded("plan", lambda: _recorded(node, LIGHT, lambda: _as_metrics(plan(node))))
+    is_due_now = _is_maintenance_due(node, latest(now, at, zone))
+    if is_due_now and has_bars(node) and not node.is_stopping():
+        aside(
+            lambda: _guarded(
+                "maintain", lambda: _recorded(node, MAINTENANCE, lambda: maintain(node))
+            )
+        )
+    return forwarded
+
+
+def has_bars(node: Node) -> bool:
+    """Whether a lake can be made: a vendor's bars are landed, or a version is published.
+
+    Without, a build would publish tables without a row.
+    """
+    if lake.list_versions(node.data_dir):
+        return True
+    folders = [
+        node.data_dir / "raw" / place
+        for one in audit.TABLES.values()
+        if one.asset_class
+        for place in one.endpoints
+    ]
+    return any(True for folder in folders for _ in folder.rglob("*.parquet"))
+
+
+def _is_maintenance_due(node: Node, since: datetime) -> bool:
+    """Whether maintenance is to run: it has not since its hour, or failed a while ago."""
+    with node.control() as control:
+        runs = pipeline_runs(control, MAINTENANCE, most=2 * TRIES)
+    tonight = [run for run in runs if run.started_at >= since and run.status != "CANCELLED"]
+    if not tonight:
+        return True
+    is_rested = is_due(tonight[0].started_at, node.now(), RETRY_AFTER)
+    return is_rested and len(tonight) < TRIES and all(run.status == "FAILED" for run in tonight)
+
+
+def last_start(node: Node, name: str) -> datetime | None:
+    """When a loop ran last, as far as it is recorded; one that was stopped is to run again."""
+    with node.control() as control:
+        runs = pipeline_runs(control, name, most=2)
+    return next((run.started_at for run in runs if run.status != "CANCELLED"), None)
+
+
+def _last_plan(node: Node) -> datetime | None:
+    starts = [last_start(node, LIGHT), last_start(node, HEAVY)]
+    return max((start for start in starts if start is not None), default=None)
+
+
+def _is_probe_due(node: Node) -> bool:
+    return is_due(last_start(node, probes.SAMPLE), node.now(), PROBE_EVERY)
+
+
+def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) -> None:
+    """Runs something as a row of ``pipeline_runs``; no error leaves the row running."""
+    with node.control() as control:
+        run_id = start_run(control, name, {})
+        try:
+            metrics = action()
+        except Exception as error:
+            told = str(error) if isinstance(error, TradeMLError) else type(error).__name__
+            outcome: Outcome = "CANCELLED" if node.is_stopping() else "FAILED"
+            finish_run(control, run_id, outcome, {"error": told})
+            raise
+        finish_run(control, run_id, "SUCCEEDED", metrics)
+
+
+def _guarded(name: str, action: Callable[[], object]) -> None:
+    """An error of vendors or data does not end the node."""
+    try:
+        action()
+    except TradeMLError as error:
+        log.error("loop", loop=name, error=str(error))
+
+
+def _as_metrics(found: tuple[audit.TableAudit, ...]) -> Mapping[str, Any]:
+    return {"tables": [asdict(one) for one in found]}

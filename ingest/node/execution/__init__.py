@@ -1,0 +1,1 @@
+"""Filling leased tasks, every call paid for."""

@@ -1,0 +1,1 @@
+"""What to queue: forward ingest, audits, probes."""

@@ -1,0 +1,218 @@
+"""Forward ingest: which datasets lack their last expected session, and FORWARD tasks for these."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from ingest.control.tasks import Work
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.job import FRESH
+from ingest.landing.unanswered import silent
+from ingest.node.context import Node
+from ingest.node.planning.tracked import ACTIVE, Active
+from ingest.node.providers import has_keys
+from ingest.vendors.registry import ENDPOINTS
+from trademl.errors import DataError
+
+LISTINGS = {
+    "assets": "alpaca/assets",
+    "crypto_filters": "binance/exchange_info",
+    "company_tickers": "sec_edgar/company_tickers",
+}
+"""The datasets that name the symbols of others, and where they land."""
+REACH_DAYS = 30
+"""How far back forward ingest looks and goes on after a pause; what is older is the audit's."""
+
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How far a dataset is.
+
+    Attributes:
+        active: The dataset.
+        expected: The last session whose data are published.
+        newest: The newest session that is landed of every name, none where some name has nothing.
+        behind: The names that have to be asked; an empty one stands for the dataset as a whole.
+        silent: Of bars, the symbols that were asked for the expected session and have none of it,
+            among those that forward ingest asks.
+    """
+
+    active: Active
+    expected: date
+    newest: date | None
+    behind: tuple[str, ...]
+    silent: tuple[str, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has to be asked."""
+        return not self.behind
+
+
+def freshness(node: Node, active: Active) -> Freshness:
+    """Compares the newest landed session of a dataset with the last expected one."""
+    now = node.now()
+    expected = active.last_expected(now)
+    names = tuple(active.names(node)) if active.names else ("",)
+    landed = _landed(node, active)
+    if active.is_bars:
+        return _of_bars(node, active, landed, names)
+    landings = _newest_landings(active, landed)
+    found = {name: landings.get(name) for name in names}
+    behind = tuple(
+        name
+        for name, at in found.items()
+        if at is None or (now - at >= FRESH and active.last_expected(at) != expected)
+    )
+    times = [at for at in found.values() if at is not None]
+    oldest = min(times, default=None) if len(times) == len(found) else None
+    return Freshness(active, expected, active.last_expected(oldest) if oldest else None, behind)
+
+
+def _of_bars(
+    node: Node, active: Active, landed: list[Envelope], names: tuple[str, ...]
+) -> Freshness:
+    """Behind is also who has no bar of the session though others do, until it was asked thrice.
+
+    Who was not asked for it yet is behind too, however new the bars of others.
+    """
+    now = node.now()
+    expected, newest = active.last_expected(now), _newest_bar(landed, active.zone)
+    if not names or newest is None or newest < expected:
+        return Freshness(active, expected, newest, ("",) if names else ())
+    places = {one.path: one for one in (ENDPOINTS[name] for name in active.endpoints)}
+    missing, having = silent(
+        ((places[_place(found)], found) for found in landed),
+        expected,
+        lambda moment: _session(moment, active.zone),
+    )
+    wanted = _wanted(node, active)
+    asked = missing.keys() | having if wanted is None else frozenset(wanted)
+    # Who was asked by hand only is not asked again here, and would never come off the list.
+    lacking = {symbol: one for symbol, one in missing.items() if symbol in asked}
+    is_unasked = not asked <= lacking.keys() | having
+    is_due = any(one.is_due(now) for one in lacking.values())
+    behind = ("",) if is_unasked or is_due else ()
+    return Freshness(active, expected, newest, behind, tuple(sorted(lacking)))
+
+
+def _wanted(node: Node, active: Active) -> Collection[str] | None:
+    """Whom a task of bars asks: the stage, else the newest landed listing; none without either.
+
+    Coins belong to no stage.
+    """
+    stage = node.universe() if active.dataset.startswith("equities") else None
+    if stage or active.listed is None or not _is_listed(node, active):
+        return stage
+    return active.listed(node.data_dir)
+
+
+def _place(found: Envelope) -> str:
+    """The endpoint's folder of a landed file."""
+    return "/".join(found.path.parts[-4:-2])
+
+
+def forward(node: Node, listing: str | None = None) -> int:
+    """Queues FORWARD tasks for what is behind; how many tasks are waiting that were not before.
+
+    A dataset whose landed files cannot be read is told and left out: all others go on.
+
+    Args:
+        node: The node.
+        listing: Only the datasets whose symbols this endpoint names; none for all.
+    """
+    asked = (active for active in reachable(node) if listing in (None, active.needs))
+    works = [work for active in asked for work in _behind(node, active)]
+    with node.queue() as queue:
+        return queue.add(works)
+
+
+def _behind(node: Node, active: Active) -> list[Work]:
+    try:
+        return _works(node, freshness(node, active)) if _is_listed(node, active) else []
+    except DataError as error:
+        log.error("forward", dataset=active.dataset, error=str(error))
+        return []
+
+
+def reachable(node: Node) -> tuple[Active, ...]:
+    """The active datasets of which some vendor may be asked."""
+    return tuple(
+        active
+        for active in ACTIVE
+        if any(has_keys(place.split("/")[0], node.settings) for place in active.endpoints)
+    )
+
+
+def ages(node: Node) -> Mapping[str, Freshness]:
+    """How far each active dataset is, by its name; without those whose listing is not landed."""
+    return {
+        one.dataset: freshness(node, one)
+        for one in reachable(node)
+        if one.names is None or _is_listed(node, one)
+    }
+
+
+def _landed(node: Node, active: Active) -> list[Envelope]:
+    """The landings of the last weeks at all its vendors; all there are where those have none."""
+    since = node.now().date() - timedelta(days=REACH_DAYS)
+    places = [ENDPOINTS[place] for place in active.endpoints]
+    lately = [one for place in places for one in bookmarks.landed(node.data_dir, place, since)]
+    return lately or [one for place in places for one in bookmarks.landed(node.data_dir, place)]
+
+
+def _newest_landings(active: Active, landed: list[Envelope]) -> Mapping[str, datetime]:
+    """When each name was landed last, and under the empty one when all were.
+
+    A file whose window ends before the session that was expected then is a piece of history.
+    """
+    newest: dict[str, datetime] = {}
+    for found in sorted(landed, key=lambda found: found.ingested_at):
+        expected = active.last_expected(found.ingested_at)
+        if found.end is not None and found.end + timedelta(days=1) < expected:
+            continue
+        newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
+    return newest
+
+
+def _newest_bar(landed: list[Envelope], zone: ZoneInfo) -> date | None:
+    newest = bookmarks.newest_event(landed)
+    return None if newest is None else _session(newest, zone)
+
+
+def _session(moment: datetime, zone: ZoneInfo) -> date:
+    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(zone).date()
+
+
+def _is_listed(node: Node, active: Active) -> bool:
+    """Whether the listing that names a dataset's symbols is landed."""
+    if active.needs is None or (active.dataset == "equities_bars_1d" and node.universe()):
+        return True
+    return bool(bookmarks.landed(node.data_dir, ENDPOINTS[active.needs]))
+
+
+def _works(node: Node, found: Freshness) -> list[Work]:
+    """Bars from the newest landed session on, and some days again; all else as of now.
+
+    What is served a day later is asked as of yesterday.
+    """
+    active, day = found.active, timedelta(days=1)
+    if not found.behind:
+        return []
+    if active.is_bars:
+        newest = found.newest or found.expected
+        earliest = found.expected - timedelta(days=REACH_DAYS - 1)
+        start = max(earliest, min(newest, found.expected - timedelta(days=active.overlap)))
+        window = (start, found.expected + day)
+    else:
+        rows = node.registry.of_dataset(active.dataset)
+        today = node.now().date() - min(row.delay_days or 0 for row in rows) * day
+        window = (today, today + day)
+    return [Work(active.dataset, *window, "FORWARD", name or None) for name in found.behind]

@@ -1,0 +1,51 @@
+"""What is known when vendors are ordered: their calls of the day, and what they have filled."""
+
+from datetime import date
+from pathlib import Path
+
+from ingest.catalog.routing import Known
+from ingest.control.database import control_path
+from ingest.control.reader import read_spent
+from ingest.node.planning.audit import TABLES
+from trademl.lake import versions as lake
+
+
+def known_of(data_dir: Path, dataset: str, asof: date, today: date) -> Known:
+    """What the newest published version and the control file know, each where there is one.
+
+    Args:
+        data_dir: The data directory.
+        dataset: Logical dataset; only one whose table is audited has partitions.
+        asof: The date of the data.
+        today: The UTC date whose calls count.
+
+    Raises:
+        DataError: A version or the control file cannot be read.
+    """
+    path = control_path(data_dir)
+    spent = read_spent(path, today) if path.exists() else {}
+    return Known(_green(data_dir, dataset, asof), spent)
+
+
+def _green(data_dir: Path, dataset: str, asof: date) -> dict[str, set[str]]:
+    """By vendor, the symbols whose partition of the date is GREEN."""
+    tables = {audited.dataset: (name, audited.asset_class) for name, audited in TABLES.items()}
+    versions = lake.list_versions(data_dir)
+    if dataset not in tables or not versions:
+        return {}
+    query = """
+        select status.source_name, symbols.symbol
+        from quality.partition_status as status
+        inner join reference.symbols as symbols
+            on status.symbol = symbols.security_id and symbols.asset_class = $asset_class
+            and (symbols.valid_from is null or status.dt >= symbols.valid_from)
+            and (symbols.valid_to is null or status.dt < symbols.valid_to)
+        where status.table_name = $table and status.dt = $day and status.status = 'GREEN'
+    """
+    table, asset_class = tables[dataset]
+    given = {"table": table, "asset_class": asset_class, "day": asof}
+    found: dict[str, set[str]] = {}
+    with lake.open_version(data_dir, versions[-1]) as connection:
+        for vendor, symbol in connection.execute(query, given).fetchall():
+            found.setdefault(vendor, set()).add(symbol)
+    return found

@@ -1,0 +1,139 @@
+"""Which vendors may fill a task of the queue."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import date
+
+from pydantic import SecretStr
+
+from ingest.catalog.capabilities import Registry
+from ingest.catalog.routing import Known, route_window
+from ingest.control.queue import Providers
+from ingest.control.tasks import Task
+from ingest.vendors.registry import DATASETS
+from trademl.settings import Settings
+
+Pair = tuple[str, str]
+"""A vendor and a dataset."""
+
+_INGESTED_AS: Mapping[Pair, str] = {
+    ("alpaca", "corp_actions_dividends"): "corp_actions",
+    ("alpaca", "corp_actions_splits"): "corp_actions",
+}
+"""Datasets of the registry that ``run_ingest`` knows by another name."""
+
+FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
+    "assets": ("alpaca",),
+    "corp_actions_dividends": ("alpaca",),
+    "corp_actions_splits": ("alpaca",),
+    "crypto_bars_1d": ("binance",),
+    "crypto_filters": ("binance",),
+    "equities_bars_1d": ("alpaca",),
+}
+"""The vendors whose landed files the lake's tables are made of: only they turn a partition GREEN.
+A dataset that is not here has no table yet."""
+
+SECOND_OPINION: Mapping[str, tuple[str, ...]] = {"equities_bars_1d": ("massive", "fmp")}
+"""The vendors that a QC_PROBE may lay beside the lake's."""
+
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "alpaca": ("alpaca_key_id", "alpaca_secret_key"),
+    "alphavantage": ("alphavantage_key",),
+    "finnhub": ("finnhub_api_key",),
+    "fmp": ("fmp_key",),
+    "fred": ("fred_key",),
+    "massive": ("massive_api_key",),
+    "sec_edgar": ("sec_user_agent",),
+}
+
+
+def has_keys(vendor: str, settings: Settings) -> bool:
+    """Whether everything is set that a vendor asks for; some ask for nothing."""
+    return all(_is_set(getattr(settings, name)) for name in _KEYS.get(vendor, ()))
+
+
+def can_fill(vendor: str, dataset: str) -> bool:
+    """Whether there is a connector for a dataset of the registry."""
+    return connector(vendor, dataset) in DATASETS
+
+
+def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
+    """The vendors that may be asked: their keys are set, and a connector serves them."""
+    serving = {row.vendor for row in registry.rows if can_fill(row.vendor, row.dataset)}
+    return tuple(vendor for vendor in registry.vendors if vendor in serving & _keyed(settings))
+
+
+def served_from(dataset: str, registry: Registry, vendors: Collection[str], today: date) -> date:
+    """The first date that one of the vendors may be asked for to fill the lake.
+
+    It is the first of all where none of them serves the dataset: then nothing is known of it.
+
+    Args:
+        dataset: The dataset.
+        registry: What vendors serve.
+        vendors: Whom there is to ask.
+        today: The UTC date of asking.
+
+    Raises:
+        ConfigError: No vendor at all serves the dataset.
+    """
+    feeding = FEEDS_LAKE.get(dataset, vendors)
+    asked = [
+        row
+        for row in registry.of_dataset(dataset)
+        if row.vendor in vendors and row.vendor in feeding and can_fill(row.vendor, dataset)
+    ]
+    return min((row.first_date(today) for row in asked), default=date.min)
+
+
+def providers_of(
+    registry: Registry,
+    settings: Settings,
+    today: Callable[[], date],
+    spent: Callable[[], Mapping[str, int]] = dict,
+) -> Providers:
+    """The vendors that may serve a task, best first.
+
+    A QC_PROBE goes to a second opinion, everything else to those that the lake is made of. Where
+    several may, a task that failed at one goes to the next: the first may be down for long.
+
+    Args:
+        registry: What vendors serve.
+        settings: Which keys are set.
+        today: The UTC date of asking.
+        spent: Calls of that day by vendor: who has little left goes behind its equals. What vendors
+            have filled does not count here: where several may serve a task, no table of the lake
+            says whose rows it holds (ADR 17).
+    """
+    usable = usable_vendors(registry, settings)
+
+    def providers(task: Task) -> Sequence[str]:
+        symbols = (task.symbol,) if task.symbol else ()
+        known = Known(spent=spent())
+        ranked = route_window(task.dataset, task.start, task.end, symbols, today(), registry, known)
+        able = [
+            one.vendor
+            for one in ranked
+            if one.vendor in usable and can_fill(one.vendor, task.dataset)
+        ]
+        feeding = FEEDS_LAKE.get(task.dataset, ())
+        if task.kind == "QC_PROBE":
+            return [vendor for vendor in able if vendor in SECOND_OPINION.get(task.dataset, ())]
+        chosen = [vendor for vendor in able if vendor in feeding or not feeding]
+        turn = task.attempts % max(1, len(chosen))
+        return chosen[turn:] + chosen[:turn]
+
+    return providers
+
+
+def connector(vendor: str, dataset: str) -> Pair:
+    """What ``run_ingest`` is asked for to land a dataset of the registry."""
+    return vendor, _INGESTED_AS.get((vendor, dataset), dataset)
+
+
+def _keyed(settings: Settings) -> set[str]:
+    vendors = {vendor for vendor, _ in DATASETS}
+    return {vendor for vendor in vendors if has_keys(vendor, settings)}
+
+
+def _is_set(value: SecretStr | str) -> bool:
+    return bool(value.get_secret_value() if isinstance(value, SecretStr) else value)

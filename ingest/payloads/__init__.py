@@ -1,0 +1,1 @@
+"""A vendor's answer as typed columns."""

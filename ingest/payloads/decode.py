@@ -1,0 +1,281 @@
+"""A page of a vendor's answer as an Arrow table, checked for its shape while it is read."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import MAXYEAR, MINYEAR, datetime
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from ingest.payloads.endpoint import UTC_TIME, Endpoint
+from ingest.transport.client import NOT_JSON, Answer
+from trademl.errors import SchemaDrift, Unavailable
+
+Decoded = TypeVar("Decoded")
+_NOTHING: Mapping[str, pa.Array] = {}
+_UNTYPED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
+"""What Arrow raises for values that are not of a type."""
+
+DRIFT = "no longer has the shape its connector knows"
+"""In the message of every payload that is refused for its shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One body of a fetch.
+
+    Attributes:
+        rows: The endpoint's vendor columns, then ``extra`` and ``vendor_ts``.
+        payload_sha256: Hash of the body as received.
+        source_uri: Where it came from, without keys and page tokens.
+        request_hash: Hash of the request, page tokens excluded.
+    """
+
+    rows: pa.Table
+    payload_sha256: str
+    source_uri: str
+    request_hash: str
+
+
+def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> Decoded:
+    """Decodes a body.
+
+    Args:
+        decode: A msgspec decoder's ``decode``.
+        body: The body as received.
+        where: Names the endpoint in messages.
+
+    Raises:
+        Unavailable: The body is no whole JSON document; asking again may help.
+        SchemaDrift: It is JSON of another shape.
+    """
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise SchemaDrift(_drift(where, str(error))) from error
+    except NOT_JSON as error:
+        raise Unavailable(
+            f"{where} sent {len(body)} bytes that are not JSON ({error}); ask again later"
+        ) from error
+
+
+def usual(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded | None:
+    """What a body of exactly the documented shape says.
+
+    None for any other body: it is read again the slow way, which keeps fields that are new and
+    names the one that is wrong.
+
+    Args:
+        decode: Of a decoder that takes no other shape.
+        body: The body as received.
+    """
+    try:
+        return decode(body)
+    except NOT_JSON:
+        return None
+
+
+def table_of(
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    vendor_ts: pa.Array | None = None,
+    given: Mapping[str, pa.Array | Sequence[Any]] = _NOTHING,
+    said: Collection[str] = (),
+) -> pa.Table:
+    """Builds the typed table of a page from decoded records.
+
+    Args:
+        endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON.
+        records: One mapping per row, under the vendor's names.
+        vendor_ts: The rows' vendor time, null when not given.
+        given: Columns that are made already, or the values of all rows; copying them into every
+            row first costs a third of the time.
+        said: Fields of the rows that ``given`` was made of, under the vendor's other names.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    known = frozenset({*endpoint.columns.names, *said})
+    sent = _columns(records, endpoint.columns.names)
+    return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts, _typed)
+
+
+def table_of_columns(
+    endpoint: Endpoint,
+    columns: Mapping[str, pa.Array | Sequence[Any]],
+    vendor_ts: pa.Array | None = None,
+) -> pa.Table:
+    """Builds the typed table of a page whose decoder has checked every type: no ``extra``.
+
+    Args:
+        endpoint: Whose columns to fill; ones that are not given become null.
+        columns: Arrays, or the decoder's values (days as text), by name.
+        vendor_ts: The rows' vendor time, null when not given.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or a text is no day.
+    """
+    count = len(next(iter(columns.values())))
+    absent = {name: [None] * count for name in endpoint.columns.names if name not in columns}
+    extra = pa.nulls(count, pa.string())
+    return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked)
+
+
+def utc_of(values: Sequence[int | None], unit: str, endpoint: Endpoint) -> pa.Array:
+    """Whole numbers since 1970 as UTC times.
+
+    Args:
+        values: As a decoder has checked them, none where there is no time.
+        unit: What they count: ``s``, ``ms`` or ``us``.
+        endpoint: Named in messages.
+
+    Raises:
+        SchemaDrift: One is beyond all times.
+    """
+    try:
+        return pa.array(values, pa.timestamp(unit, "UTC")).cast(UTC_TIME)
+    except _UNTYPED as error:
+        raise SchemaDrift(_drift(endpoint.path, f"a time is none: {error}")) from error
+
+
+def moment_of(text: str, endpoint: Endpoint) -> datetime:
+    """A written time, with a zone where one is written.
+
+    Args:
+        text: ISO 8601.
+        endpoint: Named in messages.
+
+    Raises:
+        SchemaDrift: It is none, or so far off that it has no UTC.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is no time")) from error
+    if not MINYEAR < moment.year < MAXYEAR:
+        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is beyond all times"))
+    return moment
+
+
+def page_of(answer: Answer[Any], rows: pa.Table) -> Page:
+    """The rows of an answer with its evidence."""
+    return Page(rows, answer.payload_sha256, answer.source_uri, answer.request_hash)
+
+
+def page_of_records(
+    answer: Answer[Any],
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    vendor_ts: pa.Array | None = None,
+) -> Page:
+    """The records of an answer as ``table_of`` makes a table of them, with its evidence.
+
+    Raises:
+        SchemaDrift: A field that is always sent is absent, or has another type.
+    """
+    return page_of(answer, table_of(endpoint, records, vendor_ts))
+
+
+def empty(endpoint: Endpoint) -> pa.Table:
+    """The table of a page without rows."""
+    return table_of(endpoint, [])
+
+
+def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]) -> None:
+    """Refuses rows of symbols that nobody asked for (a mixed-up answer poisons histories).
+
+    Raises:
+        SchemaDrift: Naming what came and what was wanted.
+    """
+    strangers = sorted(set(sent) - asked)
+    if strangers:
+        raise SchemaDrift(
+            f"{endpoint.path} answered for {', '.join(strangers[:5])}, which was not asked "
+            f"({len(asked)} symbols were); nothing of this fetch is landed, run it again"
+        )
+
+
+def repeated(value: str | None, count: int) -> pa.Array:
+    """One text for all rows; a dictionary array costs a fifth of the repeated text to write."""
+    if value is None:
+        return pa.nulls(count, pa.string())
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string()))
+
+
+def _table(
+    endpoint: Endpoint,
+    columns: Mapping[str, pa.Array | Sequence[Any]],
+    extra: pa.Array,
+    vendor_ts: pa.Array | None,
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+) -> pa.Table:
+    arrays = [_column(endpoint, field, columns[field.name], typed) for field in endpoint.columns]
+    times = pa.nulls(len(extra), UTC_TIME) if vendor_ts is None else vendor_ts
+    return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
+
+
+def _column(
+    endpoint: Endpoint,
+    field: pa.Field,
+    values: pa.Array | Sequence[Any],
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+) -> pa.Array:
+    try:
+        array = values if isinstance(values, pa.Array) else typed(values, field.type)
+    except _UNTYPED as error:
+        raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
+    if field.name in endpoint.never_null and array.null_count:
+        row = array.is_valid().index(False).as_py()
+        raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
+    return array
+
+
+def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    kinds = set(map(type, values))
+    if str in kinds and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        return pa.array(values, pa.string()).cast(kind)
+    # Arrow counts days from a number, takes a boolean for 1.0 and cuts 1.5 to 1, without a word.
+    if pa.types.is_temporal(kind) and kinds & {int, float}:
+        raise pa.ArrowTypeError("expected a day or time as text, got a number")
+    if pa.types.is_floating(kind) and bool in kinds:
+        raise pa.ArrowTypeError("expected a number, got a boolean")
+    if pa.types.is_integer(kind) and float in kinds:
+        raise pa.ArrowTypeError("expected an integer, got a number with a decimal point")
+    return pa.array(values, kind)
+
+
+def _checked(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if pa.types.is_date(kind):
+        return pa.array(values, pa.string()).cast(kind)
+    return pa.array(values, kind)
+
+
+def _columns(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str]
+) -> dict[str, Sequence[Any]]:
+    """The values by name; rows of one shape are transposed at once, which takes half the time."""
+    shapes = set(map(tuple, records))
+    if len(shapes) != 1:
+        return {name: [row.get(name) for row in records] for name in names}
+    absent = [None] * len(records)
+    values = zip(*(row.values() for row in records), strict=True)
+    sent = dict(zip(shapes.pop(), values, strict=True))
+    return {name: sent.get(name, absent) for name in names}
+
+
+def _extra(records: Sequence[Mapping[str, Any]], known: frozenset[str]) -> pa.Array:
+    if frozenset().union(*records) <= known:
+        return pa.nulls(len(records), pa.string())
+    rest = [None if known.issuperset(row) else _unknown(row, known) for row in records]
+    return pa.array(rest, pa.string())
+
+
+def _unknown(row: Mapping[str, Any], known: Collection[str]) -> str:
+    rest = {name: value for name, value in row.items() if name not in known}
+    return msgspec.json.encode(rest, order="sorted").decode()
+
+
+def _drift(where: str, reason: str) -> str:
+    return f"{where} {DRIFT}: {reason}; nothing is landed"

@@ -1,0 +1,1 @@
+"""HTTP to vendors: the client, its throttle, and the archive of bodies."""

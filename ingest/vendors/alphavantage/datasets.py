@@ -1,0 +1,134 @@
+"""Alpha Vantage's datasets: one file per symbol, since the free plan ends after 25 calls a day."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, timedelta
+from functools import partial
+from pathlib import Path
+
+from ingest.landing import bookmarks
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import Piece, PieceSource, Plan, named_symbols, stale_symbols
+from ingest.landing.job import Job
+from ingest.landing.symbol_bars import BarSource
+from ingest.landing.windows import begin_of
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
+from ingest.vendors.alphavantage import client as alphavantage
+from ingest.vendors.alphavantage import schema
+from ingest.vendors.dataset import (
+    EQUITY_HISTORY,
+    OVERLAP,
+    bar_datasets,
+    newest_rows,
+    piece_datasets,
+)
+from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before, sessions_between
+from trademl.symbology import from_vendor
+
+SETTLED = timedelta(hours=6)
+"""Sessions are final during the evening."""
+_DAY = timedelta(days=1)
+
+
+def _connect(job: Job) -> VendorClient:
+    key = job.settings.alphavantage_key.get_secret_value()
+    if not key:
+        raise ConfigError("alphavantage needs a key: set ALPHAVANTAGE_API_KEY")
+    return job.make_client(
+        "alphavantage",
+        job.base_url or job.settings.alphavantage_url,
+        query_keys={"apikey": key},
+        judge=alphavantage.judge,
+        is_notice=alphavantage.is_notice,
+        pace=alphavantage.PACE,
+        window=alphavantage.BURST_WAIT,
+    )
+
+
+def _last_session(job: Job) -> date:
+    last = last_completed(job.clock, SETTLED)
+    return min(job.end, last) if job.end else last
+
+
+def _listed(data_dir: Path) -> list[str]:
+    rows = newest_rows(data_dir, alphavantage.LISTED["active"], "universe_pit", ["symbol"])
+    return [from_vendor("alphavantage", row["symbol"]) for row in rows]
+
+
+def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+    """The list of one day, which is the same whenever it is asked."""
+    if job.symbols or job.start:
+        raise ConfigError(f"{dataset} is a list as of one day; give that day as --end, no more")
+    day = _last_session(job)
+    if day < alphavantage.LISTINGS_BEGIN:
+        raise ConfigError(f"{dataset} begins {alphavantage.LISTINGS_BEGIN}, {day} was asked")
+    return [] if any(found.end == day for found in before) else [Piece((), day, day)]
+
+
+def _chains(job: Job, before: list[Envelope]) -> list[Piece]:
+    """One piece per symbol and session that is not landed."""
+    last = _last_session(job)
+    start, names = job.start or last, named_symbols(job, "options_chain")
+    if start < alphavantage.OPTIONS_BEGIN:
+        raise ConfigError(f"options begin {alphavantage.OPTIONS_BEGIN}, {start} was asked")
+    spans = bookmarks.coverage(before, names)
+    pieces = []
+    for symbol in names:
+        first = begin_of(spans, symbol, start, last, start, lambda day: day + _DAY)
+        days = sessions_between(first, last) if first else []
+        pieces += [Piece((symbol,), session.day, session.day) for session in days]
+    return pieces
+
+
+def _listing(client: VendorClient, piece: Piece, _job: Job, state: str) -> Iterator[Page]:
+    assert piece.end is not None
+    return alphavantage.listing_status(client, piece.end, state)
+
+
+def _chain(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
+    assert piece.end is not None
+    return alphavantage.historical_options(client, piece.symbols[0], piece.end)
+
+
+def _listings(dataset: str, state: str) -> PieceSource:
+    return PieceSource(
+        alphavantage.LISTED[state],
+        dataset,
+        _connect,
+        partial(_as_of, dataset=dataset),
+        partial(_listing, state=state),
+    )
+
+
+def _by_symbol(
+    endpoint: Endpoint, dataset: str, ask: Callable[[VendorClient, str], Iterator[Page]]
+) -> PieceSource:
+    plan: Plan = partial(stale_symbols, dataset=dataset)
+    return PieceSource(
+        endpoint, dataset, _connect, plan, lambda client, piece, _job: ask(client, piece.symbols[0])
+    )
+
+
+_BARS = BarSource(
+    endpoint=schema.DAILY,
+    dataset="equities_bars_1d",
+    history=EQUITY_HISTORY,
+    last_complete=lambda clock: last_completed(clock, SETTLED),
+    step_back=lambda day: sessions_before(day, OVERLAP),
+    session_of=lambda moment: moment.astimezone(UTC).date(),
+    listed=_listed,
+    connect=_connect,
+    pages=alphavantage.daily,
+    symbols_per_fetch=1,
+)
+
+DATASETS = bar_datasets(_BARS) | piece_datasets(
+    _listings("universe_pit", "active"),
+    _listings("delistings", "delisted"),
+    _by_symbol(schema.SPLITS, "corp_actions_splits", alphavantage.splits),
+    _by_symbol(schema.DIVIDENDS, "corp_actions_dividends", alphavantage.dividends),
+    _by_symbol(schema.EARNINGS, "earnings_history", alphavantage.earnings),
+    PieceSource(schema.OPTIONS, "options_chain", _connect, _chains, _chain),
+)

@@ -1,0 +1,1 @@
+"""The exchange_calendars package as a source of sessions."""

@@ -1,0 +1,143 @@
+"""FMP's datasets."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, timedelta
+from functools import partial
+from pathlib import Path
+
+from ingest.landing.bookmarks import Envelope
+from ingest.landing.chunks import (
+    Piece,
+    PieceSource,
+    fresh_symbols,
+    land_pieces,
+    stale_symbols,
+    windows_to_ask,
+)
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.reference import ReferenceSource
+from ingest.landing.symbol_bars import BarSource
+from ingest.payloads.decode import Page
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import VendorClient
+from ingest.vendors.dataset import (
+    ACTIONS_MARGIN,
+    EQUITY_HISTORY,
+    OVERLAP,
+    Datasets,
+    bar_datasets,
+    piece_datasets,
+    reference_datasets,
+)
+from ingest.vendors.fmp import client as fmp
+from ingest.vendors.fmp import schema
+from trademl.errors import ConfigError
+from trademl.sessions import last_completed, sessions_before
+
+SETTLED = timedelta(hours=6)
+"""Sessions are final during the evening."""
+EVENTS_CHANGE = timedelta(days=30)
+"""Calendars are corrected for some weeks after the day."""
+DAYS_PER_FILE = 90
+SYMBOLS_PER_FILE = 20
+
+
+def _connect(job: Job) -> VendorClient:
+    key = job.settings.fmp_key.get_secret_value()
+    if not key:
+        raise ConfigError("fmp needs a key: set FMP_API_KEY")
+    return job.make_client(
+        "fmp",
+        job.base_url or job.settings.fmp_url,
+        headers=fmp.headers(key),
+        judge=fmp.judge,
+        is_notice=fmp.is_notice,
+        window=fmp.LIMIT_WAIT,
+    )
+
+
+def _unlisted(_data_dir: Path) -> list[str]:
+    raise ConfigError("fmp is asked name by name; say which ones with --symbols")
+
+
+def _delisted(job: Job, _window: tuple[date, date]) -> Iterator[Page]:
+    with _connect(job) as client:
+        yield from fmp.delisted(client)
+
+
+def _events_plan(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+    """Windows of all symbols, or the whole history of named ones."""
+    if job.symbols:
+        if job.start or job.end:
+            raise ConfigError(f"{dataset} of a symbol has no window; leave --start and --end away")
+        fresh = fresh_symbols(job, before)
+        return [Piece((name,)) for name in job.symbols if name not in fresh]
+    return windows_to_ask(
+        job,
+        before,
+        history=EQUITY_HISTORY,
+        last=job.clock.date() + ACTIONS_MARGIN,
+        overlap=ACTIONS_MARGIN + EVENTS_CHANGE,
+        days=DAYS_PER_FILE,
+    )
+
+
+def _events(dataset: str, calendar: fmp.Calendar) -> PieceSource:
+    def pages(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
+        if piece.symbols:
+            return fmp.events_of_symbol(client, calendar, piece.symbols[0])
+        assert piece.start is not None
+        assert piece.end is not None
+        return fmp.events(client, calendar, piece.start, piece.end)
+
+    plan = partial(_events_plan, dataset=dataset)
+    return PieceSource(calendar.endpoint, dataset, _connect, plan, pages)
+
+
+def _statement(endpoint: Endpoint) -> PieceSource:
+    name = "fundamentals_statements"
+    return PieceSource(
+        endpoint,
+        name,
+        _connect,
+        partial(stale_symbols, dataset=name),
+        lambda client, piece, _job: fmp.statements(client, endpoint, piece.symbols[0]),
+        must_answer=True,
+    )
+
+
+def _statements(job: Job) -> IngestReport:
+    """Income, balance sheet and cash flow, each into its own endpoint."""
+    sources = (_statement(schema.INCOME), _statement(schema.BALANCE), _statement(schema.CASH_FLOW))
+    reports = [land_pieces(job, source) for source in sources]
+    return IngestReport(
+        tuple(path for report in reports for path in report.files),
+        sum(report.rows for report in reports),
+        skipped=tuple(dict.fromkeys(why for report in reports for why in report.skipped)),
+    )
+
+
+_BARS = BarSource(
+    endpoint=schema.PRICES,
+    dataset="equities_bars_1d",
+    history=EQUITY_HISTORY,
+    last_complete=lambda clock: last_completed(clock, SETTLED),
+    step_back=lambda day: sessions_before(day, OVERLAP),
+    session_of=lambda moment: moment.astimezone(UTC).date(),
+    listed=_unlisted,
+    connect=_connect,
+    pages=fmp.prices,
+    symbols_per_fetch=SYMBOLS_PER_FILE,
+)
+_STATEMENTS: Datasets = {("fmp", "fundamentals_statements"): _statements}
+
+DATASETS = (
+    bar_datasets(_BARS)
+    | reference_datasets(ReferenceSource(schema.DELISTED, "delistings", None, _delisted))
+    | _STATEMENTS
+    | piece_datasets(
+        _events("earnings_calendar", fmp.EARNINGS_CALENDAR),
+        _events("corp_actions_dividends", fmp.DIVIDENDS_CALENDAR),
+        _events("corp_actions_splits", fmp.SPLITS_CALENDAR),
+    )
+)

@@ -1,0 +1,1 @@
+"""What the data node itself finds out and lands."""

@@ -1,0 +1,1 @@
+"""Reference files that a person or a market directory supplies."""

@@ -1,0 +1,74 @@
+"""Reference files that a person or a market directory supplies: sectors, membership, earnings."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from ingest.payloads.decode import Page, table_of
+from ingest.payloads.endpoint import Endpoint
+from trademl.errors import DataError
+from trademl.files import sha256_of_bytes, sha256_of_file
+
+_NAMES = {
+    "sectors": ("sectors.parquet", "sectors.csv", "listings.parquet", "listings.csv"),
+    "index_membership": ("index_membership.parquet", "index_membership.csv"),
+    "earnings_dates": ("earnings_dates.parquet", "earnings_dates.csv"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFile:
+    """A file found for a dataset.
+
+    Attributes:
+        path: Where it is.
+        sha256: Hash of its content.
+    """
+
+    path: Path
+    sha256: str
+
+
+def find(folder: Path, dataset: str) -> ReferenceFile | None:
+    """The first file that can serve a dataset, none when the folder has no such file."""
+    for name in _NAMES[dataset]:
+        if (folder / name).is_file():
+            return ReferenceFile(folder / name, sha256_of_file(folder / name))
+    return None
+
+
+def names(dataset: str) -> tuple[str, ...]:
+    """The file names that can serve a dataset, best first."""
+    return _NAMES[dataset]
+
+
+def pages(found: ReferenceFile, endpoint: Endpoint) -> Iterator[Page]:
+    """The file as one page; columns that the endpoint does not know go to ``extra``.
+
+    Raises:
+        DataError: The file cannot be read.
+        SchemaDrift: A key column is absent or of another type.
+    """
+    table = table_of(endpoint, _records(found.path, endpoint))
+    # The file's name only: an absolute path would tie the lake to one machine.
+    uri = f"file:{found.path.name}"
+    yield Page(table, found.sha256, uri, sha256_of_bytes(uri.encode()))
+
+
+def _records(path: Path, endpoint: Endpoint) -> list[dict[str, Any]]:
+    texts = {name: pa.string() for name in endpoint.columns.names}
+    try:
+        if path.suffix == ".parquet":
+            table = pq.ParquetFile(path).read()
+        else:
+            convert = pacsv.ConvertOptions(column_types=texts, strings_can_be_null=True)
+            table = pacsv.read_csv(path, convert_options=convert)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{path} cannot be read: {error}; check the file") from error
+    records: list[dict[str, Any]] = table.to_pylist()
+    return [{name: value for name, value in row.items() if value is not None} for row in records]

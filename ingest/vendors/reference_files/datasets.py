@@ -1,0 +1,34 @@
+"""Reference files as datasets: landed when their content has changed."""
+
+from functools import partial
+
+from ingest.landing import bookmarks
+from ingest.landing.job import IngestReport, Job
+from ingest.landing.reference import land_whole
+from ingest.landing.writer import Fetch
+from ingest.payloads.endpoint import Endpoint
+from ingest.transport.client import request_hash
+from ingest.vendors.dataset import Datasets
+from ingest.vendors.reference_files import client as file
+from ingest.vendors.reference_files.schema import ALL
+
+
+def land_file(job: Job, endpoint: Endpoint) -> IngestReport:
+    """Lands a reference file unless its content is the one landed last."""
+    dataset, folder = endpoint.name, job.settings.reference_dir
+    wanted = " or ".join(file.names(dataset))
+    if folder is None:
+        return IngestReport(skipped=(f"no data: TRADEML_REFERENCE_DIR is not set ({wanted})",))
+    found = file.find(folder, dataset)
+    if found is None:
+        return IngestReport(skipped=(f"no data: {folder} has no {wanted}",))
+    chain = request_hash("file", dataset, {"sha256": found.sha256})
+    last = bookmarks.landed(job.data_dir, endpoint)[-1:]
+    if last and last[0].request_hash == chain:
+        return IngestReport(skipped=(f"{found.path.name} has not changed since it was landed",))
+    return land_whole(job, Fetch(endpoint, dataset, chain), file.pages(found, endpoint))
+
+
+DATASETS: Datasets = {
+    (endpoint.vendor, endpoint.name): partial(land_file, endpoint=endpoint) for endpoint in ALL
+}

@@ -1,0 +1,1 @@
+"""Gated training of one model."""

@@ -1,0 +1,1 @@
+"""Whether a model is any good: purged folds, evaluation, overfitting, negative controls."""

@@ -1,0 +1,1 @@
+"""What a sleeve reads: the gated foundation, returns, candidates, the pinned model."""

@@ -1,0 +1,225 @@
+"""The data selector: a run's list of candidates, and whether the lake has every one of them.
+
+A list decides who may be chosen, and each of its symbols is required: one that the lake lacks, or
+knows only up to an earlier session, stops the run by name. Nothing is ever fetched (S1 3.3).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import duckdb
+import msgspec
+
+from optimize.inputs.foundation import FEATURES, RETURNS, Finding, FoundationReport
+from optimize.inputs.pool import SHOWN
+from optimize.profiles import Profile
+from trademl.errors import ConfigError, DataError, GateFailed
+from trademl.files import sha256_of_bytes
+from trademl.lake.snapshot import CANDIDATES_COPY, snapshot_dir
+from trademl.runs.workspace import CANDIDATES, VALIDATED, export_folder
+
+ASSET_TYPES = {"equity": ("equity", "etf"), "crypto": ("spot",)}
+"""What the lake has bars of, by asset class; it has none of swaps."""
+
+VENUES = {"ARCA": "AMEX", "NYSEARCA": "AMEX", "BATS": "CBOE"}
+"""The screener's name of an exchange by the lake's, where they differ."""
+
+_Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]+:[A-Z0-9][A-Z0-9._&-]*$")]
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What a run reads of a candidate's record (semantics A3); the rest is the data cycle's."""
+
+    symbol: _Key
+    direction: Literal["LONG", "SHORT"]
+    exchange: str | None = None
+    physical_symbol: str | None = None
+    asset_type: str | None = None
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    generated_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    version: str | None = None
+
+
+class _Document(msgspec.Struct, frozen=True):
+    data: list[Record]
+    meta: _Meta = _Meta()
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateList:
+    """A list as it was read.
+
+    Attributes:
+        content: The file's bytes.
+        sha256: Their hash, which is part of a run's identity.
+        keys: ``EXCHANGE:SYMBOL`` of each candidate, without repeats, ascending.
+        generated_at: When it was made, None where it does not say.
+        version: Of the lake it was checked against, None where it does not say.
+    """
+
+    content: bytes
+    sha256: str
+    keys: tuple[str, ...]
+    generated_at: datetime | None = None
+    version: str | None = None
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """The lake's plain symbols."""
+        return frozenset(key.partition(":")[2] for key in self.keys)
+
+
+def find_candidates(data_dir: Path, run_id: str, asked: Path | None) -> Path | None:
+    """The list of a run: the one asked for, else discovery's, else the one the run id started with.
+
+    None means that everybody in the lake's universe may be chosen.
+
+    Raises:
+        GateFailed: Discovery of this run id found candidates but validated none.
+    """
+    if asked is not None:
+        return asked
+    export = export_folder(data_dir, run_id)
+    if (export / VALIDATED).is_file():
+        return export / VALIDATED
+    if (export / CANDIDATES).is_file():
+        raise GateFailed(
+            f"CANDIDATES_NOT_VALIDATED: discovery of run {run_id} left no {VALIDATED}: repeat "
+            "`trademl discover`, choose another run id, or name a list with --candidates"
+        )
+    copy = snapshot_dir(data_dir, run_id) / CANDIDATES_COPY
+    return copy if copy.is_file() else None
+
+
+def read_candidates(path: Path, profile: Profile) -> CandidateList:
+    """A list of candidates that fits the profile.
+
+    Args:
+        path: ``candidates_validated.json`` or ``candidates.json``: an array of records, or an
+            object with them under ``data``.
+        profile: Whose direction and asset class every candidate must have.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        DataError: It is no list of candidates, or has none.
+        GateFailed: A candidate is of another direction or asset class than the profile.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"candidates {path}: {error.strerror or error}") from error
+    try:
+        found = msgspec.json.decode(content, type=list[Record] | _Document)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise DataError(
+            f"{path} is no list of candidates: {error}: run `trademl discover` again"
+        ) from error
+    document = found if isinstance(found, _Document) else _Document(found)
+    records = document.data
+    if not records:
+        raise DataError(f"{path} has no candidates: run `trademl discover` again")
+    _refuse_contradictions(records, path)
+    _refuse_misfits(records, profile)
+    keys = tuple(sorted({record.symbol for record in records}))
+    meta = document.meta
+    return CandidateList(content, sha256_of_bytes(content), keys, meta.generated_at, meta.version)
+
+
+def _refuse_contradictions(records: Sequence[Record], path: Path) -> None:
+    """A record that spells its symbol twice must mean the same one."""
+    for record in records:
+        exchange, _, symbol = record.symbol.partition(":")
+        said = (record.exchange or exchange, record.physical_symbol or symbol)
+        if said != (exchange, symbol):
+            raise DataError(
+                f"{path}: candidate {record.symbol} has exchange {said[0]} and physical_symbol "
+                f"{said[1]}: run `trademl discover` again"
+            )
+
+
+def _refuse_misfits(records: Sequence[Record], profile: Profile) -> None:
+    others = [record.symbol for record in records if record.direction != profile.direction]
+    if others:
+        raise GateFailed(
+            f"CANDIDATES_DIRECTION: profile {profile.name} is {profile.direction}, "
+            f"{len(others)} of {len(records)} candidates are not: {_shown(others)}: run "
+            "`trademl discover` for one direction"
+        )
+    fitting = (None, *ASSET_TYPES[profile.asset_class])
+    others = [record.symbol for record in records if record.asset_type not in fitting]
+    if others:
+        raise GateFailed(
+            f"CANDIDATES_ASSET_TYPE: profile {profile.name} trades {profile.asset_class} "
+            f"({', '.join(ASSET_TYPES[profile.asset_class])}), {len(others)} of {len(records)} "
+            f"candidates are something else: {_shown(others)}"
+        )
+
+
+def require_in_lake(
+    connection: duckdb.DuckDBPyConnection,
+    report: FoundationReport,
+    candidates: CandidateList | None,
+    profile: Profile,
+) -> FoundationReport:
+    """The gate's report with the candidates that are missing or stale, each by name.
+
+    Present is a candidate with a row of features at the decision date under its own exchange; it is
+    stale where its last bar is of an earlier session.
+    """
+    if candidates is None or report.decision_date is None:
+        return report
+    findings = _absent(connection, candidates, profile.asset_class, report.decision_date)
+    values = {**report.values, "candidates": len(candidates.keys)}
+    return replace(report, findings=(*report.findings, *findings), values=values)
+
+
+def _absent(
+    connection: duckdb.DuckDBPyConnection,
+    candidates: CandidateList,
+    asset_class: str,
+    decision_date: date,
+) -> tuple[Finding, ...]:
+    scope = [asset_class, decision_date, sorted(candidates.symbols)]
+    last_bars: dict[str, date] = dict(
+        connection.execute(
+            f"select symbol, max(session_date) from {RETURNS} where asset_class = $1 "
+            "and session_date <= $2 and symbol in (select unnest($3::varchar[])) group by symbol",
+            scope,
+        ).fetchall()
+    )
+    listed = connection.execute(
+        f"select symbol, exchange from {FEATURES} where asset_class = $1 "
+        "and session_date = $2 and symbol in (select unnest($3::varchar[]))",
+        scope,
+    ).fetchall()
+    present = {(VENUES.get(exchange, exchange), symbol) for symbol, exchange in listed}
+    missing, stale = [], []
+    for key in candidates.keys:
+        exchange, _, symbol = key.partition(":")
+        last_bar = last_bars.get(symbol)
+        if last_bar is not None and last_bar < decision_date:
+            stale.append(f"{key} (last bar {last_bar})")
+        elif last_bar is None or (VENUES.get(exchange, exchange), symbol) not in present:
+            missing.append(key)
+    named = (("MISSING", "missing", missing), ("STALE", "stale", stale))
+    return tuple(
+        Finding(
+            f"CANDIDATES_{code}",
+            "error",
+            f"{len(names)} of {len(candidates.keys)} candidates are {said} at {decision_date}: "
+            f"{_shown(names)}: land and build, or leave them out",
+        )
+        for code, said, names in named
+        if names
+    )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

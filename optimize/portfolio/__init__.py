@@ -1,0 +1,1 @@
+"""Two-layer portfolios: clusters, caps, regimes, flattening."""

@@ -1,0 +1,1 @@
+"""Which candidates become winners, and why the others do not."""

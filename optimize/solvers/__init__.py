@@ -1,0 +1,1 @@
+"""Portfolio solvers on arrays."""

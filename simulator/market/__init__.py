@@ -1,0 +1,1 @@
+"""A seeded market in the market directory format, with planted signal and planted defects."""

@@ -1,0 +1,1 @@
+"""A market directory served over loopback HTTP, as the vendors would."""

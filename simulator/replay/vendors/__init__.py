@@ -1,0 +1,1 @@
+"""The vendors' wire formats, one module per vendor with its helpers beside it."""

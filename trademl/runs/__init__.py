@@ -1,0 +1,1 @@
+"""The workspace of a run: its files, ledger and lineage."""

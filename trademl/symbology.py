@@ -1,0 +1,61 @@
+"""How symbols are written: by people, in the lake, and by vendors.
+
+Vendors spell share classes differently (``BRK-B`` for the lake's ``BRK.B``). What is asked of a
+vendor is spelled its way, and what it says is read the lake's way wherever the program compares it
+with a symbol; landed rows stay as the vendor said them. A single letter after the mark is a class
+or a unit. Longer suffixes (preferred shares, warrants) no two vendors write alike.
+"""
+
+import re
+
+from trademl.errors import ConfigError
+
+LONGEST = 32
+_SYMBOL = re.compile(r"[A-Z0-9]+(p[A-Z]?)?([._/-][A-Z0-9]+)*")
+"""``AAPL``, ``BRK.B``, ``BTCUSDT``, FRED's ``T10Y2Y``; ``AMpB`` is a preferred share at Massive."""
+_TICKER = re.compile(r"[A-Z0-9_]+:" + _SYMBOL.pattern)
+
+HYPHENS = frozenset({"alphavantage", "fmp", "sec_edgar"})
+"""Vendors that write a hyphen; all others write a dot."""
+
+_WITH_DOT = re.compile(r"([A-Z]+)\.([A-Z])")
+_WITH_HYPHEN = re.compile(r"([A-Z]+)-([A-Z])")
+
+
+def parse_symbols(text: str, *, with_exchange: bool = False) -> tuple[str, ...]:
+    """The symbols that a person names, each once.
+
+    Args:
+        text: Separated by commas or lines; ones in small letters are meant in capitals.
+        with_exchange: Whether they are written as ``NASDAQ:AAPL``.
+
+    Raises:
+        ConfigError: None is named, or one is no symbol.
+    """
+    named = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+    if not named:
+        raise ConfigError("no symbol is named; leave the option away to take the landed listing")
+    return tuple(dict.fromkeys(_symbol(name, with_exchange) for name in named))
+
+
+def _symbol(name: str, with_exchange: bool) -> str:
+    symbol = name.upper() if name.islower() else name
+    form, example = (_TICKER, "NYSE:BRK.B") if with_exchange else (_SYMBOL, "BRK.B")
+    if len(symbol) > LONGEST or not form.fullmatch(symbol):
+        raise ConfigError(
+            f"{name[:LONGEST]!r} is no symbol: write it in capitals and digits such as {example}, "
+            f"{LONGEST} characters at most"
+        )
+    return symbol
+
+
+def to_vendor(vendor: str, symbol: str) -> str:
+    """A symbol of ours as the vendor writes it."""
+    found = _WITH_DOT.fullmatch(symbol) if vendor in HYPHENS else None
+    return f"{found[1]}-{found[2]}" if found else symbol
+
+
+def from_vendor(vendor: str, symbol: str) -> str:
+    """A symbol of the vendor as the lake writes it."""
+    found = _WITH_HYPHEN.fullmatch(symbol) if vendor in HYPHENS else None
+    return f"{found[1]}.{found[2]}" if found else symbol
