@@ -4,21 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration import lake_support
+from tests.support import lakes
 
 
 @pytest.fixture(scope="session")
 def market() -> Path:
-    return lake_support.year_market()
+    return lakes.year_market()
 
 
 @pytest.fixture(scope="session")
 def two_nights() -> Path:
     """Night 1 landed, built and published; night 2 landed. Nobody may change it."""
-    return lake_support.two_nights()
+    return lakes.two_nights()
 
 
 @pytest.fixture(scope="session")
 def both_published() -> Path:
     """Both nights built and published, undisturbed. Nobody may change it."""
-    return lake_support.two_nights_published()
+    return lakes.two_nights_published()

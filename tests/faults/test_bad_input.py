@@ -11,19 +11,19 @@ import pytest
 
 from simulator.market.clocks import market_clock
 from simulator.replay.server import ReplayServer
-from tests.alpha_lake import CLOCK
-from tests.faults.support import (
+from tests.support.alpha_lakes import CLOCK
+from tests.support.commands import (
     PLANTED_KEY,
     assert_no_key,
     assert_one_line,
     command,
     environment,
+    in_namespace,
     run,
 )
-from tests.integration.alpha_support import publish, small_lake, tree_hashes
-from tests.integration.lake_support import differing_cells, open_newest
-from tests.integration.test_ingest_disk import in_namespace
-from tests.unit.ingest.markets import landed_files
+from tests.support.lakes import differing_cells, open_newest
+from tests.support.markets import landed_files
+from tests.support.runs import publish, small_lake, tree_hashes
 from trademl.clock import iso
 from trademl.lake import versions as lake
 

@@ -14,12 +14,12 @@ from optimize.sleeve.run import is_finished
 from simulator.market.clocks import market_clock
 from simulator.market.simulate import simulate_market
 from simulator.replay.server import ReplayServer
-from tests.alpha_lake import CLOCK
-from tests.faults.support import command, environment, moments, run, run_killed, seconds_of
-from tests.integration.alpha_support import publish, small_lake, tree_hashes
-from tests.integration.lake_support import assert_whole_lakes_agree, open_newest
+from tests.support.alpha_lakes import CLOCK
 from tests.support.cache import copied
-from tests.unit.ingest.markets import landed_files, landed_rows
+from tests.support.commands import command, environment, moments, run, run_killed, seconds_of
+from tests.support.lakes import assert_whole_lakes_agree, open_newest
+from tests.support.markets import landed_files, landed_rows
+from tests.support.runs import publish, small_lake, tree_hashes
 from trademl.cli.demo import datasets_of
 from trademl.clock import iso
 from trademl.lake import versions as lake

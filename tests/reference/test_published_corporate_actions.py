@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests.integration.lake_support import build_models, land_night, open_live, write_market
 from tests.support.cache import made_once
+from tests.support.lakes import build_models, land_night, open_live, write_market
 
 TODAY = datetime(2012, 8, 8, 22, tzinfo=UTC)
 LATER = datetime(2020, 9, 1, 13, tzinfo=UTC)

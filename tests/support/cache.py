@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import PROJECT_ROOT
+
 CACHE = PROJECT_ROOT / "target" / "tests"
 LAKE_SOURCES = (
     *("trademl", "ingest", "simulator"),

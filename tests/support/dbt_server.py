@@ -25,7 +25,8 @@ from typing import Any
 
 from filelock import FileLock
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
+from tests.support.paths import PROJECT_ROOT
+
 CACHE = PROJECT_ROOT / "target" / "tests"
 WARM = (
     "dbt.task.build",
