@@ -31,7 +31,7 @@ CACHE = PROJECT_ROOT / "target" / "tests"
 WARM = (
     "dbt.task.build",
     "dbt.task.test",
-    "trademl.dbt_plugin",
+    "trademl.lake.dbt_plugin",
     "trademl.quant",
     "pandas",
     "pyarrow",

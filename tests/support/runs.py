@@ -2,11 +2,16 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from optimize.sleeve.run import AlphaResult, run_alpha
 from tests.support.alpha_lakes import CLOCK, AlphaLake, make_lake, make_model
+from trademl.report import plots
 
 SMALL = {"n_equities": 24, "n_coins": 4, "n_sessions": 520}
 
@@ -26,6 +31,18 @@ def run(
 ) -> AlphaResult:
     settings = {"clock": CLOCK, "model": data_dir / "models" / "equities_xs" / "m1"} | options
     return run_alpha(run_id, data_dir=data_dir, profile=profile, **settings)
+
+
+@contextmanager
+def without_drawing() -> Iterator[None]:
+    """Figures are empty elements: drawing them takes two thirds of a run."""
+
+    def empty(name: str, *_args: object) -> str:
+        return f'<svg role="img" aria-label="{name}"></svg>'
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "figure", empty)
+        yield
 
 
 def load(root: Path, name: str) -> dict[str, Any]:

@@ -17,6 +17,9 @@ from trademl.files import sha256_of_file
 from trademl.lake import versions as lake
 from trademl.runs.ledger import read
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
+
 NAMES = [f"EQ{number:02d}" for number in range(4, 22)]
 NONE = "no candidates"
 

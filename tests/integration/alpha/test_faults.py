@@ -24,7 +24,7 @@ from optimize.sleeve.run import is_finished
 from optimize.sleeve.tamper_check import validate_sealed_run
 from optimize.sleeve.validation import REQUIRED, validate_atomic_run
 from tests.support.alpha_lakes import CLOCK, make_model, record_files
-from tests.support.runs import load, publish, run, small_lake, tree_hashes
+from tests.support.runs import load, publish, run, small_lake, tree_hashes, without_drawing
 from trademl.cli.alpha import alpha_command, model_folder
 from trademl.cli.stage import stage_group
 from trademl.cli.validate import validate_command
@@ -34,6 +34,8 @@ from trademl.lake.versions import find_version
 from trademl.network_guard import NetworkForbidden
 from trademl.runs.ledger import read, record_hash
 from trademl.runs.workspace import run_lock
+
+pytestmark = pytest.mark.usefixtures("no_drawing")
 
 
 class Killed(BaseException):
@@ -105,7 +107,8 @@ def test_a_kill_leaves_nothing_half_visible_and_a_rerun_completes(
 
 
 def _run_in_process(data_dir: Path, run_id: str, profile: str) -> None:
-    run(data_dir, run_id, profile)
+    with without_drawing():
+        run(data_dir, run_id, profile)
 
 
 @pytest.mark.parametrize("seconds", [0.6, 1.1, 1.6])

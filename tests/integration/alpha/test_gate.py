@@ -16,6 +16,9 @@ from trademl.errors import GateFailed
 from trademl.lake import versions as lake
 from trademl.runs.ledger import read, verify
 
+pytestmark = pytest.mark.usefixtures("no_drawing")
+
+
 RETURNS, FEATURES = "matrices.returns_matrix", "matrices.features_matrix"
 CATALOG = "quality.lakehouse_catalog"
 Change = Callable[[AlphaLake], None]
