@@ -31,7 +31,7 @@ def run_ingest(
     symbols: Sequence[str] | None = None,
     base_url: str | None = None,
     make_client: ClientFactory = VendorClient,
-    again: bool = False,
+    refetch: bool = False,
 ) -> IngestReport:
     """Lands what is missing. Where nothing is, no call is made and no file appears.
 
@@ -46,7 +46,7 @@ def run_ingest(
         symbols: Symbols wanted; none takes all that the newest landed listing names.
         base_url: Replaces every host of the vendor.
         make_client: Opens a client.
-        again: Asks for bars that are landed once more, unless that was within twelve hours.
+        refetch: Asks for bars that are landed once more, unless that was within twelve hours.
 
     Raises:
         ConfigError: No such vendor or dataset, keys are not set, or the window is empty.
@@ -63,8 +63,8 @@ def run_ingest(
     if symbols is not None:
         named = tuple(dict.fromkeys(from_vendor(vendor, symbol) for symbol in symbols))
     keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
-    clients = _Clients(partial(make_client, keep_body=keep))
-    job = Job(data_dir, clock, settings, start, end, named, base_url, clients, again)
+    clients = _Clients(partial(make_client, on_body=keep))
+    job = Job(data_dir, clock, settings, start, end, named, base_url, clients, refetch)
     return replace(land_missing(job), calls=clients.calls)
 
 

@@ -10,9 +10,9 @@ from ingest.control.clock import NodeClock, machine_clock
 from ingest.node.context import Node, open_node
 from ingest.node.daemon import HEAVY_DAYS
 from ingest.node.planning.audit import TABLES, Scope, audit, window_of
-from ingest.node.planning.routing_facts import known_of
+from ingest.node.planning.routing_facts import routing_facts
 from ingest.node.repair import backfill
-from ingest.node.stages.missing_history import of_stage, queue_unlanded
+from ingest.node.stages.missing_history import missing_history, queue_missing_history
 from models_ml.validation.cpcv import CombinatorialPurgedCV
 from models_ml.validation.overfitting import (
     PboResult,
@@ -84,7 +84,7 @@ def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.P
     """
     settings = Settings()
     today = _clock(settings).read().wall.date()
-    known = known_of(settings.data.resolve(), dataset, asof, today)
+    known = routing_facts(settings.data.resolve(), dataset, asof, today)
     return routing.route(dataset, asof, universe, today=today, known=known)
 
 
@@ -102,7 +102,7 @@ def audit_scan(tables: list[str]) -> None:
     """
     node = _node()
     audit(node, Scope(*window_of(node.now(), HEAVY_DAYS), tuple(tables) or tuple(TABLES)))
-    queue_unlanded(node, of_stage(node))
+    queue_missing_history(node, missing_history(node))
 
 
 def backfill_run(budget: dict[str, int] | None = None) -> None:

@@ -28,7 +28,7 @@ class Provider:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class RoutingFacts:
     """What is known beside the registry when vendors are ordered.
 
     Attributes:
@@ -40,7 +40,7 @@ class Known:
     spent: Mapping[str, int] = field(default_factory=dict)
 
 
-NOTHING_KNOWN = Known()
+NOTHING_KNOWN = RoutingFacts()
 
 
 def route(
@@ -50,7 +50,7 @@ def route(
     *,
     today: date,
     registry: Registry | None = None,
-    known: Known = NOTHING_KNOWN,
+    known: RoutingFacts = NOTHING_KNOWN,
 ) -> list[Provider]:
     """The vendors that serve a dataset on a date, best first (specification S4 2.6).
 
@@ -84,7 +84,7 @@ def route_window(
     universe: Collection[str],
     today: date,
     registry: Registry,
-    known: Known = NOTHING_KNOWN,
+    known: RoutingFacts = NOTHING_KNOWN,
 ) -> list[Provider]:
     """``route`` for the half-open window ``[start, end)``: who serves all of it, best first."""
     rows = [row for row in registry.of_dataset(dataset) if row.serves(start, end, today)]
@@ -95,7 +95,7 @@ def route_window(
 
 
 def _score(
-    row: Capability, registry: Registry, universe: set[str], several: bool, known: Known
+    row: Capability, registry: Registry, universe: set[str], several: bool, known: RoutingFacts
 ) -> float:
     covered = universe.intersection(known.green.get(row.vendor, ()))
     coverage_gap = 1 - len(covered) / len(universe) if universe else 1.0

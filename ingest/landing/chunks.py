@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import IngestReport, Job
-from ingest.landing.windows import begin_of, merged
+from ingest.landing.windows import first_missing_day, merged
 from ingest.landing.writer import Fetch, Landed, land
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
@@ -17,7 +17,7 @@ from trademl.symbology import to_vendor
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """What one file is to hold.
 
     Attributes:
@@ -31,12 +31,12 @@ class Piece:
     end: date | None = None
 
 
-Plan = Callable[[Job, list[Envelope]], list[Piece]]
+Plan = Callable[[Job, list[Envelope]], list[Chunk]]
 """The pieces that are missing, given the job and what is landed."""
 
 
 @dataclass(frozen=True, slots=True)
-class PieceSource:
+class ChunkSource:
     """A dataset that is fetched in several calls which are of use one by one.
 
     Attributes:
@@ -45,30 +45,30 @@ class PieceSource:
         connect: Opens the client.
         plan: The pieces that are missing, given the job and what is landed.
         pages: Asks for one piece.
-        must_answer: Whether a symbol that never gave a row is unknown to the vendor.
+        requires_rows: Whether a symbol that never gave a row is unknown to the vendor.
     """
 
     endpoint: Endpoint
     dataset: str
     connect: Callable[[Job], VendorClient]
     plan: Plan
-    pages: Callable[[VendorClient, Piece, Job], Iterator[Page]]
-    must_answer: bool = False
+    pages: Callable[[VendorClient, Chunk, Job], Iterator[Page]]
+    requires_rows: bool = False
 
 
-def land_pieces(job: Job, source: PieceSource) -> IngestReport:
+def land_chunks(job: Job, source: ChunkSource) -> IngestReport:
     """Lands the pieces that are missing, one file each.
 
     Raises:
         DataError: Symbols that were named are not known to the vendor; all others are landed.
     """
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    pieces = source.plan(job, before)
-    if not pieces:
+    chunks = source.plan(job, before)
+    if not chunks:
         return IngestReport(skipped=(f"{source.dataset} is landed as far as it was asked",))
     known = bookmarks.symbols_of(before)
     with source.connect(job) as client:
-        done = [_land(job, source, client, piece, known) for piece in pieces]
+        done = [_land(job, source, client, chunk, known) for chunk in chunks]
     _refuse_silence(source, done)
     files = tuple(landed.path for landed in done if landed.path)
     return IngestReport(files, sum(landed.rows for landed in done))
@@ -85,7 +85,7 @@ def named_symbols(job: Job, dataset: str) -> tuple[str, ...]:
     return job.symbols
 
 
-def stale_symbols(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+def stale_symbols(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
     """One piece per named symbol that was not landed within the last twelve hours.
 
     Raises:
@@ -94,7 +94,7 @@ def stale_symbols(job: Job, before: list[Envelope], dataset: str) -> list[Piece]
     if job.start or job.end:
         raise ConfigError(f"{dataset} has no window of days; leave --start and --end away")
     fresh = fresh_symbols(job, before)
-    return [Piece((name,)) for name in named_symbols(job, dataset) if name not in fresh]
+    return [Chunk((name,)) for name in named_symbols(job, dataset) if name not in fresh]
 
 
 def fresh_symbols(job: Job, before: list[Envelope]) -> frozenset[str]:
@@ -115,7 +115,7 @@ def windows_to_ask(
     last: date,
     overlap: timedelta,
     days: int,
-) -> list[Piece]:
+) -> list[Chunk]:
     """Windows of all symbols that are not covered, or that may have changed since they were.
 
     Args:
@@ -131,15 +131,15 @@ def windows_to_ask(
         return []
     spans = {"": merged((found.start, found.end) for found in whole if found.start and found.end)}
     end = min(job.end or last, last)
-    start = begin_of(spans, "", job.start, end, history, lambda day: day - overlap)
+    start = first_missing_day(spans, "", job.start, end, history, lambda day: day - overlap)
     return [] if start is None else cut_window(start, end, days)
 
 
-def cut_window(start: date, end: date, days: int) -> list[Piece]:
+def cut_window(start: date, end: date, days: int) -> list[Chunk]:
     """A window in pieces of so many days at most, oldest first."""
     firsts = range(start.toordinal(), end.toordinal() + 1, days)
     return [
-        Piece((), date.fromordinal(first), min(end, date.fromordinal(first + days - 1)))
+        Chunk((), date.fromordinal(first), min(end, date.fromordinal(first + days - 1)))
         for first in firsts
     ]
 
@@ -151,27 +151,27 @@ def _holds(found: Envelope, job: Job, last: date) -> bool:
 
 
 def _land(
-    job: Job, source: PieceSource, client: VendorClient, piece: Piece, known: frozenset[str]
+    job: Job, source: ChunkSource, client: VendorClient, chunk: Chunk, known: frozenset[str]
 ) -> Landed:
-    window = {"start": str(piece.start), "end": str(piece.end), "symbols": ",".join(piece.symbols)}
+    window = {"start": str(chunk.start), "end": str(chunk.end), "symbols": ",".join(chunk.symbols)}
     fetch = Fetch(
         endpoint=source.endpoint,
         dataset=source.dataset,
         request_hash=request_hash(source.endpoint.vendor, source.endpoint.name, window),
-        start=piece.start,
-        end=piece.end,
-        symbols=piece.symbols,
-        must_answer=frozenset(piece.symbols) - known if source.must_answer else frozenset(),
+        start=chunk.start,
+        end=chunk.end,
+        symbols=chunk.symbols,
+        required_symbols=frozenset(chunk.symbols) - known if source.requires_rows else frozenset(),
     )
-    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in piece.symbols)
-    pages = source.pages(client, replace(piece, symbols=asked), job)
+    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in chunk.symbols)
+    pages = source.pages(client, replace(chunk, symbols=asked), job)
     return land(job.data_dir, fetch, pages, job.clock)
 
 
-def _refuse_silence(source: PieceSource, done: Sequence[Landed]) -> None:
-    silent = sorted({symbol for landed in done for symbol in landed.silent})
-    if silent:
+def _refuse_silence(source: ChunkSource, done: Sequence[Landed]) -> None:
+    unanswered = sorted({symbol for landed in done for symbol in landed.unanswered})
+    if unanswered:
         raise DataError(
-            f"{source.endpoint.vendor} has no {source.dataset} for {', '.join(silent)}; check the "
-            "spelling (all other names are landed)"
+            f"{source.endpoint.vendor} has no {source.dataset} for {', '.join(unanswered)}; check "
+            "the spelling (all other names are landed)"
         )

@@ -24,7 +24,7 @@ class Job:
         symbols: Symbols wanted, none for all that the vendor lists.
         base_url: Replaces every host of the vendor (the replay serves all on one).
         make_client: Opens a client.
-        again: Whether bars that are landed are asked once more, unless that was within twelve
+        refetch: Whether bars that are landed are asked once more, unless that was within twelve
             hours: the lake says that something is missing or wrong in them.
     """
 
@@ -36,7 +36,7 @@ class Job:
     symbols: tuple[str, ...] | None
     base_url: str | None
     make_client: ClientFactory
-    again: bool = False
+    refetch: bool = False
 
     def is_fresh(self, ingested_at: datetime) -> bool:
         """Whether something was landed within twelve hours before the job's clock."""

@@ -16,7 +16,7 @@ from trademl.sessions import sessions_between
 
 
 @dataclass(frozen=True, slots=True)
-class SessionSource:
+class MarketBarSource:
     """A vendor's bars of all symbols.
 
     Attributes:
@@ -38,7 +38,7 @@ class SessionSource:
     page: Callable[[VendorClient, date], Page]
 
 
-def land_sessions(job: Job, source: SessionSource) -> IngestReport:
+def land_market_bars(job: Job, source: MarketBarSource) -> IngestReport:
     """Lands the sessions that are missing, the oldest first, and the newest covered ones again.
 
     A session that the vendor has no bars of is landed as an empty file and named in the report;
@@ -56,23 +56,23 @@ def land_sessions(job: Job, source: SessionSource) -> IngestReport:
     if not days:
         return IngestReport(skipped=(f"{source.dataset} is complete through {end}",))
     done: list[Landed] = []
-    silent: list[date] = []
+    unanswered: list[date] = []
     with source.connect(job) as client:
         for day in days:
             landed = land(
                 job.data_dir, _fetch(source, day), _pages(source, client, day, last), job.clock
             )
             done.append(landed)
-            silent += [] if landed.rows else [day]
-    skipped = tuple(f"{source.endpoint.vendor} has no bars of {day}" for day in silent)
+            unanswered += [] if landed.rows else [day]
+    skipped = tuple(f"{source.endpoint.vendor} has no bars of {day}" for day in unanswered)
     files = tuple(landed.path for landed in done if landed.path)
     return IngestReport(files, sum(landed.rows for landed in done), skipped=skipped)
 
 
-def _wanted(job: Job, source: SessionSource, end: date) -> list[date]:
+def _wanted(job: Job, source: MarketBarSource, end: date) -> list[date]:
     before = bookmarks.landed(job.data_dir, source.endpoint)
     fresh = _covered([found for found in before if job.is_fresh(found.ingested_at)])
-    covered = fresh if job.again else _covered(before)
+    covered = fresh if job.refetch else _covered(before)
     known = sorted(day for day in covered if day <= end)
     start = job.start or (known[0] if known else source.history(job.clock))
     if start > end:
@@ -89,7 +89,7 @@ def _covered(envelopes: list[Envelope]) -> set[date]:
     return {found.start for found in envelopes if found.start is not None}
 
 
-def _pages(source: SessionSource, client: VendorClient, day: date, last: date) -> Iterator[Page]:
+def _pages(source: MarketBarSource, client: VendorClient, day: date, last: date) -> Iterator[Page]:
     page = source.page(client, day)
     if day == last and not page.rows.num_rows:
         raise StaleData(
@@ -99,7 +99,7 @@ def _pages(source: SessionSource, client: VendorClient, day: date, last: date) -
     yield page
 
 
-def _fetch(source: SessionSource, day: date) -> Fetch:
+def _fetch(source: MarketBarSource, day: date) -> Fetch:
     return Fetch(
         endpoint=source.endpoint,
         dataset=source.dataset,

@@ -9,8 +9,8 @@ from pathlib import Path
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import IngestReport, Job
-from ingest.landing.unanswered import Silence, silent
-from ingest.landing.windows import SYMBOLS_PER_FETCH, Ask, asks, begin_of
+from ingest.landing.unanswered import Unanswered, unanswered_symbols
+from ingest.landing.windows import SYMBOLS_PER_FETCH, Ask, first_missing_day, plan_fetches
 from ingest.landing.writer import Fetch, Landed, land
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
@@ -77,8 +77,8 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
         return IngestReport(skipped=(_complete(len(symbols), end, missing),))
     known = bookmarks.symbols_of(before) | _listed(job, source)
     with source.connect(job) as client:
-        is_news = _is_news(source, before) if is_late else None
-        done = [_land(job, source, client, ask, known, is_news) for ask in wanted]
+        is_newer = _is_newer(source, before) if is_late else None
+        done = [_land(job, source, client, ask, known, is_newer) for ask in wanted]
     _refuse_silence(source, wanted, done)
     if _is_live(job, source, end):
         _refuse_staleness(job, source, before, end)
@@ -95,14 +95,14 @@ def _asks(
     symbols: list[str],
     before: list[Envelope],
     end: date,
-    missing: Mapping[str, Silence],
+    missing: Mapping[str, Unanswered],
 ) -> list[Ask]:
     step_back = cache(source.step_back)
-    counts = [found for found in before if not job.again or job.is_fresh(found.ingested_at)]
+    counts = [found for found in before if not job.refetch or job.is_fresh(found.ingested_at)]
     spans = bookmarks.coverage(counts, symbols)
 
     def begin(symbol: str) -> date | None:
-        found = begin_of(spans, symbol, job.start, end, source.history, step_back)
+        found = first_missing_day(spans, symbol, job.start, end, source.history, step_back)
         is_due = symbol in missing and missing[symbol].is_due(job.clock)
         return end if found is None and is_due else found
 
@@ -111,10 +111,10 @@ def _asks(
 
 def _silent(
     source: BarSource, before: list[Envelope], symbols: list[str], end: date
-) -> Mapping[str, Silence]:
+) -> Mapping[str, Unanswered]:
     """The symbols wanted that were asked for the last session and have no bar of it."""
     landed = [(source.endpoint, found) for found in before]
-    missing, _ = silent(landed, end, source.session_of)
+    missing, _ = unanswered_symbols(landed, end, source.session_of)
     wanted = set(symbols)
     return {symbol: found for symbol, found in missing.items() if symbol in wanted}
 
@@ -127,7 +127,7 @@ def _complete(count: int, end: date, missing: Collection[str]) -> str:
 def _grouped(
     source: BarSource, symbols: list[str], begin: Callable[[str], date | None], end: date
 ) -> list[Ask]:
-    return asks(symbols, begin, end, source.rows_per_session, source.symbols_per_fetch)
+    return plan_fetches(symbols, begin, end, source.rows_per_session, source.symbols_per_fetch)
 
 
 def _is_live(job: Job, source: BarSource, end: date) -> bool:
@@ -140,7 +140,7 @@ def _is_stale(source: BarSource, envelopes: list[Envelope], end: date) -> bool:
     return newest is None or source.session_of(newest) < end
 
 
-def _is_news(source: BarSource, before: list[Envelope]) -> Callable[[datetime], bool]:
+def _is_newer(source: BarSource, before: list[Envelope]) -> Callable[[datetime], bool]:
     """Whether a bar is of a later session than all that are landed."""
     newest = bookmarks.newest_event(before)
     return lambda latest: newest is None or source.session_of(latest) > source.session_of(newest)
@@ -152,7 +152,7 @@ def _land(
     client: VendorClient,
     ask: Ask,
     known: Collection[str],
-    is_news: Callable[[datetime], bool] | None = None,
+    is_newer: Callable[[datetime], bool] | None = None,
 ) -> Landed:
     named = frozenset(ask.symbols) if job.symbols is not None else frozenset()
     fetch = Fetch(
@@ -166,8 +166,8 @@ def _land(
         start=ask.start,
         end=ask.end,
         symbols=ask.symbols,
-        must_answer=named.difference(known),
-        is_news=is_news,
+        required_symbols=named.difference(known),
+        is_newer=is_newer,
     )
     asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in ask.symbols)
     pages = source.pages(client, asked, ask.start, ask.end, job.clock)
@@ -188,13 +188,13 @@ def _refuse_silence(source: BarSource, wanted: list[Ask], done: list[Landed]) ->
         symbol
         for ask, landed in zip(wanted, done, strict=True)
         for symbol in ask.symbols
-        if symbol not in landed.silent
+        if symbol not in landed.unanswered
     }
-    silent = sorted({symbol for landed in done for symbol in landed.silent} - answered)
-    if silent:
+    unanswered = sorted({symbol for landed in done for symbol in landed.unanswered} - answered)
+    if unanswered:
         raise DataError(
-            f"{source.endpoint.vendor} has no bars for {', '.join(silent)}; check the spelling and "
-            "the window (all other symbols are landed)"
+            f"{source.endpoint.vendor} has no bars for {', '.join(unanswered)}; check the spelling "
+            "and the window (all other symbols are landed)"
         )
 
 

@@ -23,7 +23,7 @@ _REMEMBERED = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class Unanswered:
     """How often a symbol was asked for a session in vain.
 
     Attributes:
@@ -39,11 +39,11 @@ class Silence:
         return self.asks < MOST_ASKS and now - self.last >= FRESH
 
 
-def silent(
+def unanswered_symbols(
     landed: Iterable[tuple[Endpoint, Envelope]],
     day: date,
     session_of: Callable[[datetime], date],
-) -> tuple[Mapping[str, Silence], frozenset[str]]:
+) -> tuple[Mapping[str, Unanswered], frozenset[str]]:
     """Who was asked for a session and has no bar of it, and who has one.
 
     Args:
@@ -65,7 +65,7 @@ def silent(
             newest = _newest_of_each(found.path, endpoint)
             answered |= {name for name, moment in newest.items() if session_of(moment) >= day}
     missing = {
-        symbol: Silence(len(times), max(times))
+        symbol: Unanswered(len(times), max(times))
         for symbol, times in asked.items()
         if symbol not in answered
     }

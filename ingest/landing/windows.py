@@ -28,7 +28,7 @@ class Ask:
     end: date
 
 
-def asks(
+def plan_fetches(
     symbols: Sequence[str],
     begin: Callable[[str], date | None],
     end: date,
@@ -60,7 +60,7 @@ def asks(
     ]
 
 
-def begin_of(
+def first_missing_day(
     spans: Mapping[str, Sequence[Span]],
     symbol: str,
     start: date | None,

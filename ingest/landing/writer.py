@@ -42,8 +42,8 @@ class Fetch:
         start: First day asked, none where the endpoint has no window.
         end: Last day asked, inclusive.
         symbols: Symbols asked; empty means all.
-        must_answer: Of these, the ones whose silence means that the vendor does not know them.
-        is_news: Of a window that is landed already: whether a latest event time is worth a file.
+        required_symbols: Of these, the ones whose silence means that the vendor does not know them.
+        is_newer: Of a window that is landed already: whether a latest event time is worth a file.
     """
 
     endpoint: Endpoint
@@ -52,8 +52,8 @@ class Fetch:
     start: date | None = None
     end: date | None = None
     symbols: tuple[str, ...] = ()
-    must_answer: frozenset[str] = frozenset()
-    is_news: Callable[[datetime], bool] | None = None
+    required_symbols: frozenset[str] = frozenset()
+    is_newer: Callable[[datetime], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,13 @@ class Landed:
     Attributes:
         path: The new file; none where no symbol was known to the vendor, or nothing was newer.
         rows: Rows in it.
-        silent: Symbols of ``must_answer`` that got no row; the file does not count them as covered.
+        unanswered: Symbols of ``required_symbols`` that got no row; the file does not count them as
+            covered.
     """
 
     path: Path | None
     rows: int
-    silent: tuple[str, ...]
+    unanswered: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -135,14 +136,14 @@ def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) 
         totals.rows = table.num_rows
         _write(staged.path, fetch.endpoint, [table], lambda: _facts(fetch, clock, staged, totals))
         _verify(staged.path, totals.rows)
-    silent = tuple(sorted(fetch.must_answer - totals.answered))
+    unanswered = tuple(sorted(fetch.required_symbols - totals.answered))
     if fetch.symbols and not _covered(fetch, totals):
-        return Landed(None, 0, silent)
-    if fetch.is_news is not None:
+        return Landed(None, 0, unanswered)
+    if fetch.is_newer is not None:
         newest = newest_in(pq.read_metadata(staged.path), fetch.endpoint)
-        if newest is None or not fetch.is_news(newest):
-            return Landed(None, 0, silent)
-    return Landed(staged.publish(), totals.rows, silent)
+        if newest is None or not fetch.is_newer(newest):
+            return Landed(None, 0, unanswered)
+    return Landed(staged.publish(), totals.rows, unanswered)
 
 
 def _enveloped(
@@ -297,7 +298,7 @@ def _covered(fetch: Fetch, totals: _Totals) -> list[str]:
     return [
         symbol
         for symbol in fetch.symbols
-        if symbol in totals.answered or symbol not in fetch.must_answer
+        if symbol in totals.answered or symbol not in fetch.required_symbols
     ]
 
 

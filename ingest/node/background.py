@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 
-class Aside:
+class BackgroundTask:
     """A thread for one thing at a time; what is asked while it works is left out.
 
     Args:

@@ -16,16 +16,20 @@ import structlog
 
 from ingest.control.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
 from ingest.control.tasks import Lease, Work
-from ingest.node.background import Aside
+from ingest.node.background import BackgroundTask
 from ingest.node.context import Node
-from ingest.node.execution.executor import Order, Tally, work_all
+from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all
 from ingest.node.export import export_nightly
-from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, join_instance
 from ingest.node.planning import audit, probes
 from ingest.node.planning.forward import LISTINGS, forward
 from ingest.node.schedule import is_due, is_due_daily, latest
 from ingest.node.stages.gate import GATE, gate
-from ingest.node.stages.missing_history import UNLANDED, of_stage, queue_unlanded
+from ingest.node.stages.missing_history import (
+    MISSING_HISTORY,
+    missing_history,
+    queue_missing_history,
+)
 from ingest.sync import run_ingest
 from trademl.errors import TradeMLError
 from trademl.lake import versions as lake
@@ -70,7 +74,9 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
     with node.queue() as queue:
         pruned = queue.prune(FAILED_DAYS, DONE_DAYS) if heavy else 0
     if heavy and node.settings.backfill_enabled:
-        _guarded(UNLANDED, lambda: _recorded(node, UNLANDED, lambda: fill_stage(node)))
+        _guarded(
+            MISSING_HISTORY, lambda: _recorded(node, MISSING_HISTORY, lambda: fill_stage(node))
+        )
     if not lake.list_versions(node.data_dir):
         log.info("plan", skipped="no version is published yet")
         return ()
@@ -91,14 +97,14 @@ def fill_stage(node: Node) -> Mapping[str, Any]:
         ConfigError: The stage's file cannot be read, or names a dataset without history.
         DataError: A landed file cannot be read.
     """
-    found = of_stage(node)
+    found = missing_history(node)
     told = {"unlanded": {one.dataset: one.line() for one in found}}
-    return told | {"tasks": queue_unlanded(node, found), "gaps": audit.audit_minutes(node)}
+    return told | {"tasks": queue_missing_history(node, found), "gaps": audit.audit_minutes(node)}
 
 
 def work(
     node: Node, *, is_done_when_idle: bool = True, ended: threading.Event | None = None
-) -> Tally:
+) -> WorkSummary:
     """Works the queue until nothing may run now, or until the node is told to stop.
 
     Args:
@@ -110,11 +116,13 @@ def work(
     def filled(lease: Lease) -> tuple[Work, ...]:
         if lease.task.dataset in LISTINGS:
             forward(node, LISTINGS[lease.task.dataset])
-        return probes.judge(node, lease) if lease.task.kind == "QC_PROBE" else ()
+        return probes.classify_refusal(node, lease) if lease.task.kind == "QC_PROBE" else ()
 
     ended = ended or threading.Event()
-    order = Order(node.kinds(), is_done_when_idle=is_done_when_idle, filled=filled, ended=ended)
-    return work_all(node, order)
+    options = WorkOptions(
+        node.kinds(), is_done_when_idle=is_done_when_idle, filled=filled, ended=ended
+    )
+    return work_all(node, options)
 
 
 def maintain(node: Node) -> Mapping[str, Any]:
@@ -140,7 +148,7 @@ def maintain(node: Node) -> Mapping[str, Any]:
     }
 
 
-def run_once(node: Node) -> Tally:
+def run_once(node: Node) -> WorkSummary:
     """One pass: forward, plan, work, maintain; without any bar there is nothing to maintain yet.
 
     Raises:
@@ -149,10 +157,10 @@ def run_once(node: Node) -> Tally:
     with alone(node):
         forward(node)
         _recorded(node, HEAVY, lambda: _as_metrics(plan(node, heavy=True)))
-        tally = work(node)
+        summary = work(node)
         if has_bars(node) and not node.is_stopping():
             _recorded(node, MAINTENANCE, lambda: maintain(node))
-        return tally
+        return summary
 
 
 def run_node(node: Node) -> None:
@@ -160,13 +168,13 @@ def run_node(node: Node) -> None:
 
     An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
     """
-    with seat(node) as place:
+    with join_instance(node) as place:
         node = place.node
         log.info("node", owner=node.owner, data=str(node.data_dir))
         failed: list[BaseException] = []
         ended = threading.Event()
-        maintenance = Aside("maintenance", failed)
-        executors = Aside("executors", failed)
+        maintenance = BackgroundTask("maintenance", failed)
+        executors = BackgroundTask("executors", failed)
         executors(lambda: work(node, is_done_when_idle=False, ended=ended))
         forwarded: datetime | None = None
         try:

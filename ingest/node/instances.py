@@ -16,7 +16,7 @@ from ingest.control.database import control_path
 from ingest.control.pipeline_runs import interrupt_runs
 from ingest.node.context import Node
 from ingest.node.stages.gate import GATE
-from ingest.node.stages.missing_history import UNLANDED
+from ingest.node.stages.missing_history import MISSING_HISTORY
 from trademl.errors import ConfigError
 
 LIGHT, HEAVY, MAINTENANCE = "node_plan_light", "node_plan_heavy", "node_maintenance"
@@ -26,7 +26,7 @@ MOST_NODES = 16
 log = structlog.get_logger()
 
 
-class Seat:
+class Instance:
     """A node's place among those of its data directory, until it is left.
 
     Attributes:
@@ -53,7 +53,7 @@ class Seat:
 
 
 @contextmanager
-def seat(node: Node) -> Iterator[Seat]:
+def join_instance(node: Node) -> Iterator[Instance]:
     """The first free place; what its earlier holder left behind is given back.
 
     Raises:
@@ -62,7 +62,7 @@ def seat(node: Node) -> Iterator[Seat]:
     for slot in range(MOST_NODES):
         seated = replace(node, slot=slot)
         if (lock := _take(seated, slot)) is not None:
-            taken = Seat(seated, lock)
+            taken = Instance(seated, lock)
             try:
                 yield taken
             finally:
@@ -102,7 +102,7 @@ def _take(node: Node, slot: int) -> FileLock | None:
         with node.queue() as queue, node.control() as control:
             queue.abandon(replace(node, slot=slot).owner)
             if slot == 0:
-                interrupt_runs(control, (LIGHT, HEAVY, UNLANDED, GATE, MAINTENANCE))
+                interrupt_runs(control, (LIGHT, HEAVY, MISSING_HISTORY, GATE, MAINTENANCE))
     except BaseException:
         lock.release()
         raise

@@ -6,7 +6,7 @@ from datetime import date
 from pydantic import SecretStr
 
 from ingest.catalog.capabilities import Registry
-from ingest.catalog.routing import Known, route_window
+from ingest.catalog.routing import RoutingFacts, route_window
 from ingest.control.queue import Providers
 from ingest.control.tasks import Task
 from ingest.vendors.registry import DATASETS
@@ -108,7 +108,7 @@ def providers_of(
 
     def providers(task: Task) -> Sequence[str]:
         symbols = (task.symbol,) if task.symbol else ()
-        known = Known(spent=spent())
+        known = RoutingFacts(spent=spent())
         ranked = route_window(task.dataset, task.start, task.end, symbols, today(), registry, known)
         able = [
             one.vendor

@@ -9,10 +9,14 @@ from ingest.control.tasks import Kind, Work
 from ingest.discovery.candidate_symbols import listed_symbols
 from ingest.node.context import Node
 from ingest.node.execution.call_meter import Allowance
-from ingest.node.execution.executor import Order, Tally, work_all
+from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all
 from ingest.node.instances import alone
 from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit
-from ingest.node.stages.missing_history import Unlanded, of_node, queue_unlanded
+from ingest.node.stages.missing_history import (
+    MissingHistory,
+    missing_history_of,
+    queue_missing_history,
+)
 from trademl.errors import ConfigError, DataError
 from trademl.runs.workspace import CANDIDATES, VALIDATED, export_folder
 
@@ -32,14 +36,14 @@ class Repair:
     Attributes:
         symbols: The candidates.
         tables: What the audit of their bars found.
-        tally: What came of the tasks.
+        summary: What came of the tasks.
         unlanded: What of their bars is still not landed, by dataset.
     """
 
     symbols: tuple[str, ...]
     tables: tuple[TableAudit, ...]
-    tally: Tally
-    unlanded: tuple[Unlanded, ...] = ()
+    summary: WorkSummary
+    unlanded: tuple[MissingHistory, ...] = ()
 
     def require_whole(self) -> None:
         """Refuses to call candidates repaired of which bars were never landed.
@@ -57,7 +61,7 @@ class Repair:
             )
 
 
-def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> Tally:
+def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> WorkSummary:
     """Works what is queued of BOOTSTRAP and GAP until nothing may run now.
 
     Args:
@@ -71,7 +75,7 @@ def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> Tally
     node.require_backfill()
     calls = _calls(node.registry.vendors, budget)
     with alone(node):
-        return work_all(node, Order(("BOOTSTRAP", "GAP"), allowance=Allowance(calls)))
+        return work_all(node, WorkOptions(("BOOTSTRAP", "GAP"), allowance=Allowance(calls)))
 
 
 def _calls(vendors: Sequence[str], budget: Mapping[str, int] | int | None) -> dict[str, int]:
@@ -111,9 +115,11 @@ def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
     with alone(node):
         tables = audit(node, scope)
         gaps = sum(one.gaps for one in tables)
-        gaps += queue_unlanded(node, of_node(node, wanted, end), most_fills - gaps)
-        tally = work_all(node, Order(kinds=_GAPS)) if gaps else Tally()
-    return Repair(tuple(bars), tables, tally, of_node(node, wanted, end))
+        gaps += queue_missing_history(
+            node, missing_history_of(node, wanted, end), most_fills - gaps
+        )
+        summary = work_all(node, WorkOptions(kinds=_GAPS)) if gaps else WorkSummary()
+    return Repair(tuple(bars), tables, summary, missing_history_of(node, wanted, end))
 
 
 def candidates_of(node: Node, run_id: str) -> Mapping[str, str]:

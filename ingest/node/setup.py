@@ -19,10 +19,10 @@ from ingest.node.stage_file import (
     read_stage,
     stage_of,
     stage_path,
-    works,
+    tasks_for,
     write_stage,
 )
-from ingest.node.stages.missing_history import Unlanded, find_unlanded, settled
+from ingest.node.stages.missing_history import MissingHistory, find_missing_history, settled
 from ingest.vendors.alpaca.datasets import tradable_equities
 from trademl.env_file import patch_env
 from trademl.errors import ConfigError, DataError
@@ -191,11 +191,11 @@ def _seed(setup: Setup) -> str:
     )
 
 
-def _unlanded(setup: Setup) -> tuple[Unlanded, ...]:
+def _unlanded(setup: Setup) -> tuple[MissingHistory, ...]:
     registry, stage = setup.registry, _stage_for(setup)
     today = _today(setup)
-    return find_unlanded(
-        setup.data_dir, registry, registry.vendors, works(stage), today, settled(today)
+    return find_missing_history(
+        setup.data_dir, registry, registry.vendors, tasks_for(stage), today, settled(today)
     )
 
 

@@ -100,7 +100,7 @@ def stage_of(number: int, rule: StageRule, symbols: Sequence[str], today: date) 
     return Stage(number, today, starts, chosen)
 
 
-def works(stage: Stage) -> Iterator[Work]:
+def tasks_for(stage: Stage) -> Iterator[Work]:
     """The BOOTSTRAP work of a stage, dataset by dataset."""
     for dataset, start in stage.starts.items():
         for symbol in stage.symbols:

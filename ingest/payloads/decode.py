@@ -61,7 +61,7 @@ def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> De
         ) from error
 
 
-def usual(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded | None:
+def decode_strict(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded | None:
     """What a body of exactly the documented shape says.
 
     None for any other body: it is read again the slow way, which keeps fields that are new and

@@ -37,10 +37,10 @@ for _name in ("httpx", "httpcore"):
 
 Decoded = TypeVar("Decoded")
 Params = Mapping[str, str | int]
-Judge = Callable[[int, str], type[VendorError] | None]
+ClassifyRefusal = Callable[[int, str], type[VendorError] | None]
 """What a status and the vendor's words mean to one vendor; none for the usual meaning. It sees all
 that was said, on one line and without keys."""
-IsNotice = Callable[[bytes], bool]
+IsRefusalBody = Callable[[bytes], bool]
 """Whether a body with a good status is a refusal all the same, to be judged as one."""
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
@@ -104,14 +104,14 @@ class VendorClient:
         base_url: Scheme and host, e.g. ``https://data.alpaca.markets``.
         headers: Keys go here; they are never shown, nor is any query string.
         query_keys: Keys of vendors that want them in the query; in no address that is kept.
-        judge: The vendor's own meaning of some statuses.
-        is_notice: Tells refusals that come with a good status from data.
+        classify_refusal: The vendor's own meaning of some statuses.
+        is_refusal_body: Tells refusals that come with a good status from data.
         window: Seconds to wait after "too fast" where the vendor does not say how long.
         pace: Waited for before each call, where the vendor counts by the second.
         timeout: Seconds for each of connect, read and write.
         tries: Attempts per call, the first included.
-        too_fast: Hears of every "too fast", in place of a wait here; whether to try again.
-        keep_body: Is given every body that was answered and decoded.
+        on_rate_limit: Hears of every "too fast", in place of a wait here; whether to try again.
+        on_body: Is given every body that was answered and decoded.
         transport: Replaces the network in tests.
     """
 
@@ -122,14 +122,14 @@ class VendorClient:
         *,
         headers: Mapping[str, str] | None = None,
         query_keys: Mapping[str, str] | None = None,
-        judge: Judge | None = None,
-        is_notice: IsNotice | None = None,
+        classify_refusal: ClassifyRefusal | None = None,
+        is_refusal_body: IsRefusalBody | None = None,
         pace: Turn | None = None,
         window: float | None = None,
         timeout: float = 60.0,
         tries: int = 3,
-        too_fast: Callable[[RateLimited], bool] | None = None,
-        keep_body: Callable[[bytes], None] | None = None,
+        on_rate_limit: Callable[[RateLimited], bool] | None = None,
+        on_body: Callable[[bytes], None] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.vendor = vendor
@@ -138,13 +138,13 @@ class VendorClient:
         self._query_keys = dict(query_keys or {})
         kept = (*(headers or {}).values(), *self._query_keys.values())
         self._secrets = _secret_forms(kept)
-        self._judge = judge
-        self._is_notice = is_notice
+        self._judge = classify_refusal
+        self._is_notice = is_refusal_body
         self._pace = pace
         self._window = window
         self._tries = tries
-        self._too_fast = too_fast
-        self._keep_body = keep_body
+        self._on_rate_limit = on_rate_limit
+        self._keep_body = on_body
         self._client = httpx.Client(
             base_url=self._base_url,
             headers={"User-Agent": f"trademl/{__version__}", **(headers or {})},
@@ -269,8 +269,8 @@ class VendorClient:
         """Whether to try again, or after how many seconds."""
         if not isinstance(error, RateLimited) or isinstance(error, Banned):
             return isinstance(error, Unavailable)
-        if self._too_fast:
-            return 0.0 if self._too_fast(error) else False
+        if self._on_rate_limit:
+            return 0.0 if self._on_rate_limit(error) else False
         wait = error.retry_after
         return True if wait is None else wait if wait <= LONGEST_WAIT else False
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
-from ingest.landing.chunks import PieceSource, land_pieces
+from ingest.landing.chunks import ChunkSource, land_chunks
 from ingest.landing.chunks import named_symbols as named_symbols
 from ingest.landing.job import IngestReport, Job
 from ingest.landing.reference import ReferenceSource, land_reference
@@ -51,10 +51,10 @@ def reference_datasets(*sources: ReferenceSource) -> Datasets:
     }
 
 
-def piece_datasets(*sources: PieceSource) -> Datasets:
+def chunk_datasets(*sources: ChunkSource) -> Datasets:
     """The table entries of sources that are landed piece by piece."""
     return {
-        (source.endpoint.vendor, source.dataset): partial(land_pieces, source=source)
+        (source.endpoint.vendor, source.dataset): partial(land_chunks, source=source)
         for source in sources
     }
 

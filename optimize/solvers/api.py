@@ -65,7 +65,7 @@ def hrp(
         raise Infeasible(f"linkage must be one of {', '.join(LINKAGES)}, got {linkage!r}")
     ready, bound = _prepare(cov, cap, kappa_max)
     attempts = [("hrp", lambda: hrp_weights(ready.covariance, linkage, reorder_leaves))]
-    return _finish("hrp", attempts, ready, bound)
+    return _first_success("hrp", attempts, ready, bound)
 
 
 def min_variance(
@@ -85,13 +85,15 @@ def min_variance(
     ready, bound = _prepare(cov, cap, kappa_max)
     matrix, limit = ready.covariance, bound.limit
     if _is_forced(bound, matrix.shape[0]):
-        return _finish("min_variance", [_forced(matrix.shape[0])], ready, bound)
+        return _first_success(
+            "min_variance", [_equal_weight_attempt(matrix.shape[0])], ready, bound
+        )
     attempts: list[Attempt] = [
         ("active_set", lambda: active_set.min_variance_weights(matrix, limit)),
         ("clarabel", lambda: conic.clarabel_min_variance(matrix, limit)),
         ("cvxpy", lambda: conic.cvxpy_min_variance(matrix, limit)),
     ]
-    return _finish("min_variance", attempts, ready, bound)
+    return _first_success("min_variance", attempts, ready, bound)
 
 
 def max_sharpe(
@@ -123,13 +125,13 @@ def max_sharpe(
         step = FallbackStep("max_sharpe", "no portfolio under the cap has a positive mean return")
         return min_variance(cov, cap=cap, kappa_max=kappa_max).after(step)
     if _is_forced(bound, matrix.shape[0]):
-        return _finish("max_sharpe", [_forced(matrix.shape[0])], ready, bound)
+        return _first_success("max_sharpe", [_equal_weight_attempt(matrix.shape[0])], ready, bound)
     attempts: list[Attempt] = [
         ("active_set", lambda: active_set.max_sharpe_weights(mean, matrix, limit)),
         ("clarabel", lambda: conic.clarabel_max_sharpe(mean, matrix, limit)),
         ("cvxpy", lambda: conic.cvxpy_max_sharpe(mean, matrix, limit)),
     ]
-    return _finish("max_sharpe", attempts, ready, bound)
+    return _first_success("max_sharpe", attempts, ready, bound)
 
 
 def risk_parity(
@@ -158,7 +160,7 @@ def risk_parity(
     ready, bound = _prepare(cov, cap, kappa_max)
     shares = _budgets(budgets, ready.covariance.shape[0])
     attempts = [("newton_cg", lambda: risk_parity_weights(ready.covariance, shares))]
-    return _finish("risk_parity", attempts, ready, bound)
+    return _first_success("risk_parity", attempts, ready, bound)
 
 
 def equal_weight(n: int, cap: float | None = None) -> SolverResult:
@@ -170,7 +172,7 @@ def equal_weight(n: int, cap: float | None = None) -> SolverResult:
     if n < 1:
         raise Infeasible(f"equal_weight needs at least one asset, got {n}")
     unknown = Conditioned(np.empty((0, 0)), float("nan"), float("nan"), 0.0)
-    return _finish("equal_weight", [_forced(n)], unknown, resolve_cap(cap, n))
+    return _first_success("equal_weight", [_equal_weight_attempt(n)], unknown, resolve_cap(cap, n))
 
 
 def _equal_weight_of(cov: FloatArray, cap: float | None) -> SolverResult:
@@ -276,7 +278,7 @@ def _is_forced(bound: Cap, n_assets: int) -> bool:
     return bound.limit * n_assets <= 1.0 + 1e-12
 
 
-def _forced(n_assets: int) -> Attempt:
+def _equal_weight_attempt(n_assets: int) -> Attempt:
     return "closed_form", lambda: np.full(n_assets, 1.0 / n_assets)
 
 
@@ -296,7 +298,7 @@ def _budgets(budgets: FloatArray | None, n_assets: int) -> FloatArray:
     return np.asarray(shares / shares.sum())
 
 
-def _finish(
+def _first_success(
     method: str, attempts: Sequence[Attempt], ready: Conditioned, bound: Cap
 ) -> SolverResult:
     """Run the attempts in turn and wrap the first success; the last failure is raised."""

@@ -15,11 +15,11 @@ from ingest.control.database import control_path
 from ingest.control.reader import last_error, read_state
 from ingest.node.context import Node, Wait, open_node
 from ingest.node.daemon import HEAVY_DAYS, has_bars, run_node, run_once
-from ingest.node.execution.executor import Tally
+from ingest.node.execution.executor import WorkSummary
 from ingest.node.health import check_health
 from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
 from ingest.node.repair import MOST_FILLS, backfill, repair
-from ingest.node.stages.missing_history import of_stage, queue_unlanded
+from ingest.node.stages.missing_history import missing_history, queue_missing_history
 from trademl.cli import main_of
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
@@ -62,10 +62,10 @@ def node_once(data: Path | None, clock: str | None, base_url: str | None) -> Non
     """One pass: forward ingest, audit, the queue, maintenance with build and export."""
     with _Stop() as stop:
         node = make_node(data, clock, base_url, stop.wait)
-        tally = run_once(node)
+        summary = run_once(node)
         if not has_bars(node):
             click.echo("no bar is landed yet: no lake was built", err=True)
-        _say(node, tally)
+        _say(node, summary)
 
 
 @node_group.command("status")
@@ -140,7 +140,7 @@ def repair_command(
         done = repair(node, run_id, max_fills)
         click.echo(f"{len(done.symbols)} candidates of {run_id}")
         _say_tables(done.tables)
-        _say(node, done.tally)
+        _say(node, done.summary)
         done.require_whole()
 
 
@@ -203,21 +203,21 @@ class _Stop:
         signal.signal(number, self._before[number])
 
 
-def _say(node: Node, tally: Tally) -> None:
+def _say(node: Node, summary: WorkSummary) -> None:
     """What came of tasks.
 
     Raises:
         Unavailable: None was done and some failed: a schedule is to notice.
     """
     outcomes = ", ".join(
-        f"{tally.of(name)} {name}" for name in sorted({o for _, o in tally.outcomes})
+        f"{summary.of(name)} {name}" for name in sorted({o for _, o in summary.outcomes})
     )
-    click.echo(f"tasks: {outcomes or 'none'}; {tally.rows} rows with {tally.calls} calls")
+    click.echo(f"tasks: {outcomes or 'none'}; {summary.rows} rows with {summary.calls} calls")
     state = read_state(control_path(node.data_dir), node.now(), (), 0)
     for trouble in state.troubles if state else ():
         click.echo(f"trouble: {trouble}")
-    failed = sum(tally.of(name) for name in ("failed", "unavailable", "rate_limited"))
-    if failed and not tally.of("done"):
+    failed = sum(summary.of(name) for name in ("failed", "unavailable", "rate_limited"))
+    if failed and not summary.of("done"):
         error = last_error(control_path(node.data_dir))
         raise Unavailable(
             f"no task was done, {failed} failed and are tried again; the latest: {error}"
@@ -234,8 +234,8 @@ def _say_tables(tables: tuple[TableAudit, ...]) -> None:
 
 def _say_stage(node: Node) -> None:
     """What of the stage is not landed: the lake counts from the first bar it holds."""
-    for one in of_stage(node):
-        queued = queue_unlanded(node, [one])
+    for one in missing_history(node):
+        queued = queue_missing_history(node, [one])
         click.echo(f"stage {one.dataset}: {one.line()}; {queued} BOOTSTRAP tasks queued")
     if gaps := audit_minutes(node):
         click.echo(f"stage: sessions were landed without a minute; {gaps} GAP tasks queued")

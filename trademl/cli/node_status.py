@@ -17,7 +17,7 @@ from ingest.node.planning.forward import ages
 from ingest.node.providers import usable_vendors
 from ingest.node.stage_file import read_stage
 from ingest.node.stages.gate import GATE
-from ingest.node.stages.missing_history import UNLANDED
+from ingest.node.stages.missing_history import MISSING_HISTORY
 from trademl.errors import DataError
 
 REFRESH_SECONDS = 2.0
@@ -34,9 +34,9 @@ def show_status(node: Node) -> None:
         newest = found.newest or "nothing"
         word = "fresh" if found.is_fresh else "behind"
         said = f"{name}: {word}, newest {newest}, expected {found.expected}"
-        if found.silent:
-            named = ", ".join(found.silent[:NAMED]) + ", ..." * (len(found.silent) > NAMED)
-            said += f"; no bar of it: {len(found.silent)} symbols, {named}"
+        if found.unanswered:
+            named = ", ".join(found.unanswered[:NAMED]) + ", ..." * (len(found.unanswered) > NAMED)
+            said += f"; no bar of it: {len(found.unanswered)} symbols, {named}"
         click.echo(said)
     for line in lines(node):
         click.echo(": ".join(line))
@@ -148,6 +148,6 @@ def _stage(node: Node) -> list[tuple[str, str]]:
 
 def _unlanded(node: Node) -> list[tuple[str, str]]:
     """What the last thorough plan did not find landed of the stage."""
-    at, metrics = latest_run(control_path(node.data_dir), UNLANDED) or (None, {})
+    at, metrics = latest_run(control_path(node.data_dir), MISSING_HISTORY) or (None, {})
     found = metrics.get("unlanded", {}).items()
     return [(f"stage {name}", f"{said} (seen at {at:%Y-%m-%d %H:%M} UTC)") for name, said in found]

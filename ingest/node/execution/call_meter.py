@@ -73,9 +73,11 @@ class Meter:
     def client(self, *args: Any, **options: Any) -> VendorClient:
         """Opens a client as ``VendorClient`` does; "too fast" is for the node to deal with."""
         turn = _Paid(self, options.get("pace"))
-        return self._node.make_client(*args, **{**options, "pace": turn, "too_fast": self.too_fast})
+        return self._node.make_client(
+            *args, **{**options, "pace": turn, "on_rate_limit": self.on_rate_limit}
+        )
 
-    def too_fast(self, error: RateLimited) -> bool:
+    def on_rate_limit(self, error: RateLimited) -> bool:
         """Freezes the vendor; whether the task asks again when that is over.
 
         It does unless this was its first call: then nothing is lost, and another vendor may fill

@@ -17,7 +17,7 @@ from ingest.control.tasks import KINDS, Kind, Lease, Work
 from ingest.landing.job import IngestReport
 from ingest.node.context import Node
 from ingest.node.execution.call_meter import Allowance, Meter, Withheld, freeze_for
-from ingest.node.execution.fulfil import fill
+from ingest.node.execution.fulfil import fulfil
 from ingest.node.providers import usable_vendors
 from ingest.transport.client import Exhausted
 from trademl.errors import (
@@ -44,7 +44,7 @@ Filled = Callable[[Lease], Sequence[Work]]
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class WorkOptions:
     """What executors are to do.
 
     Attributes:
@@ -67,7 +67,7 @@ class Order:
 
 
 @dataclass(slots=True)
-class Tally:
+class WorkSummary:
     """What came of tasks, by vendor and outcome; shared by all executors."""
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -87,44 +87,44 @@ class Tally:
         return sum(count for (_, ended), count in self.outcomes.items() if ended == outcome)
 
 
-def work_all(node: Node, order: Order, tally: Tally | None = None) -> Tally:
+def work_all(node: Node, options: WorkOptions, summary: WorkSummary | None = None) -> WorkSummary:
     """Works the queue with as many threads per vendor as may be in flight at it.
 
     Args:
         node: The node.
-        order: What to do; ends when the node is told to stop, or when nothing may run.
-        tally: Counts on; none begins at zero.
+        options: What to do; ends when the node is told to stop, or when nothing may run.
+        summary: Counts on; none begins at zero.
 
     Raises:
         Exception: Trouble with the control file ends all executors; a connector's ends its task.
     """
-    tally = tally or Tally()
+    summary = summary or WorkSummary()
     slots = [
         vendor
         for vendor in usable_vendors(node.registry, node.settings)
         for _ in range(node.limits.inflight(vendor))
     ]
     if not slots:
-        return tally
+        return summary
     with ThreadPoolExecutor(len(slots), thread_name_prefix="vendor") as pool:
-        running = [pool.submit(work_vendor, node, vendor, order, tally) for vendor in slots]
+        running = [pool.submit(work_vendor, node, vendor, options, summary) for vendor in slots]
         try:
             for done in wait(running, return_when=FIRST_EXCEPTION).done:
                 done.result()
         finally:
-            order.ended.set()
-    return tally
+            options.ended.set()
+    return summary
 
 
-def work_vendor(node: Node, vendor: str, order: Order, tally: Tally) -> None:
+def work_vendor(node: Node, vendor: str, options: WorkOptions, summary: WorkSummary) -> None:
     """One thread's work at one vendor."""
     idle = 0
     with node.queue() as queue:
-        while not order.is_over(node, vendor):
-            if _cycle(node, queue, vendor, order, tally):
+        while not options.is_over(node, vendor):
+            if _cycle(node, queue, vendor, options, summary):
                 idle = 0
                 continue
-            pause = _pause(node, queue, vendor, order)
+            pause = _pause(node, queue, vendor, options)
             # A token may have come between the look at the queue and the one at the budget.
             idle += pause is None
             if idle == 2:
@@ -132,7 +132,9 @@ def work_vendor(node: Node, vendor: str, order: Order, tally: Tally) -> None:
             node.wait(pause or 0.0)
 
 
-def _cycle(node: Node, queue: Queue, vendor: str, order: Order, tally: Tally) -> bool:
+def _cycle(
+    node: Node, queue: Queue, vendor: str, options: WorkOptions, summary: WorkSummary
+) -> bool:
     """The leases of one cycle; whether there was one."""
     worked = False
     for lease in queue.cycle(
@@ -140,35 +142,37 @@ def _cycle(node: Node, queue: Queue, vendor: str, order: Order, tally: Tally) ->
         node.providers,
         forward_quota=node.settings.forward_quota,
         size=CYCLE_SIZE,
-        kinds=order.kinds,
+        kinds=options.kinds,
         vendors=(vendor,),
     ):
         worked = True
-        work_lease(node, queue, lease, order, tally)
-        if order.is_over(node, vendor):
+        work_lease(node, queue, lease, options, summary)
+        if options.is_over(node, vendor):
             break
     return worked
 
 
-def _pause(node: Node, queue: Queue, vendor: str, order: Order) -> float | None:
+def _pause(node: Node, queue: Queue, vendor: str, options: WorkOptions) -> float | None:
     """How long to wait for work; none where there will be none."""
-    if not order.is_done_when_idle:
+    if not options.is_done_when_idle:
         return IDLE_SECONDS
     limits, state = node.registry.limits(vendor), queue.budget.state(vendor)
     missing = limits.start - state.tokens
-    if missing <= 0 or state.is_frozen or not queue.has_due(order.kinds):
+    if missing <= 0 or state.is_frozen or not queue.has_due(options.kinds):
         return None
     return max(missing * 60 / limits.rpm, 0.001)
 
 
-def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tally) -> None:
+def work_lease(
+    node: Node, queue: Queue, lease: Lease, options: WorkOptions, summary: WorkSummary
+) -> None:
     """Fills one task and reports to the queue what came of it."""
-    meter = Meter(node, queue, lease, order.allowance)
+    meter = Meter(node, queue, lease, options.allowance)
     report = IngestReport()
     try:
         try:
             report = _filled(node, lease, meter)
-            following = order.filled(lease) if order.filled else ()
+            following = options.filled(lease) if options.filled else ()
             queue.complete(lease, following)
             outcome, error = "done", ""
         except LeaseLost:
@@ -177,7 +181,7 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
             outcome, error = _report(node, queue, lease, failure), str(failure)
     except LeaseLost as lost:
         outcome, error = "lost", str(lost)
-    tally.add(lease.vendor, outcome, report.rows, meter.calls)
+    summary.add(lease.vendor, outcome, report.rows, meter.calls)
     task = lease.task
     log.info(
         "task",
@@ -196,7 +200,7 @@ def work_lease(node: Node, queue: Queue, lease: Lease, order: Order, tally: Tall
 
 def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
     try:
-        return fill(
+        return fulfil(
             lease.task,
             lease.vendor,
             data_dir=node.data_dir,

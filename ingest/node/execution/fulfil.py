@@ -59,7 +59,7 @@ _REACHES_BACK: Mapping[Pair, timedelta] = {("fmp", "earnings_calendar"): timedel
 so that a retry repeats none."""
 
 
-def fill(
+def fulfil(
     task: Task,
     vendor: str,
     *,
@@ -99,7 +99,7 @@ def fill(
         symbols=_symbols(task, vendor, universe),
         base_url=base_url,
         make_client=make_client,
-        again=task.kind in ("GAP", "QC_PROBE"),
+        refetch=task.kind in ("GAP", "QC_PROBE"),
     )
 
 

@@ -11,9 +11,9 @@ from ingest.control.tasks import Work
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import FRESH
-from ingest.landing.unanswered import silent
+from ingest.landing.unanswered import unanswered_symbols
 from ingest.node.context import Node
-from ingest.node.planning.tracked import ACTIVE, Active
+from ingest.node.planning.tracked import TRACKED, TrackedDataset
 from ingest.node.providers import has_keys
 from ingest.vendors.registry import ENDPOINTS
 from trademl.errors import DataError
@@ -36,19 +36,19 @@ class Freshness:
     """How far a dataset is.
 
     Attributes:
-        active: The dataset.
+        tracked: The dataset.
         expected: The last session whose data are published.
         newest: The newest session that is landed of every name, none where some name has nothing.
         behind: The names that have to be asked; an empty one stands for the dataset as a whole.
-        silent: Of bars, the symbols that were asked for the expected session and have none of it,
-            among those that forward ingest asks.
+        unanswered: Of bars, the symbols that were asked for the expected session and have none of
+            it, among those that forward ingest asks.
     """
 
-    active: Active
+    tracked: TrackedDataset
     expected: date
     newest: date | None
     behind: tuple[str, ...]
-    silent: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
@@ -56,62 +56,62 @@ class Freshness:
         return not self.behind
 
 
-def freshness(node: Node, active: Active) -> Freshness:
+def freshness(node: Node, tracked: TrackedDataset) -> Freshness:
     """Compares the newest landed session of a dataset with the last expected one."""
     now = node.now()
-    expected = active.last_expected(now)
-    names = tuple(active.names(node)) if active.names else ("",)
-    landed = _landed(node, active)
-    if active.is_bars:
-        return _of_bars(node, active, landed, names)
-    landings = _newest_landings(active, landed)
+    expected = tracked.last_expected(now)
+    names = tuple(tracked.names(node)) if tracked.names else ("",)
+    landed = _landed(node, tracked)
+    if tracked.is_bars:
+        return _of_bars(node, tracked, landed, names)
+    landings = _newest_landings(tracked, landed)
     found = {name: landings.get(name) for name in names}
     behind = tuple(
         name
         for name, at in found.items()
-        if at is None or (now - at >= FRESH and active.last_expected(at) != expected)
+        if at is None or (now - at >= FRESH and tracked.last_expected(at) != expected)
     )
     times = [at for at in found.values() if at is not None]
     oldest = min(times, default=None) if len(times) == len(found) else None
-    return Freshness(active, expected, active.last_expected(oldest) if oldest else None, behind)
+    return Freshness(tracked, expected, tracked.last_expected(oldest) if oldest else None, behind)
 
 
 def _of_bars(
-    node: Node, active: Active, landed: list[Envelope], names: tuple[str, ...]
+    node: Node, tracked: TrackedDataset, landed: list[Envelope], names: tuple[str, ...]
 ) -> Freshness:
     """Behind is also who has no bar of the session though others do, until it was asked thrice.
 
     Who was not asked for it yet is behind too, however new the bars of others.
     """
     now = node.now()
-    expected, newest = active.last_expected(now), _newest_bar(landed, active.zone)
+    expected, newest = tracked.last_expected(now), _newest_bar(landed, tracked.zone)
     if not names or newest is None or newest < expected:
-        return Freshness(active, expected, newest, ("",) if names else ())
-    places = {one.path: one for one in (ENDPOINTS[name] for name in active.endpoints)}
-    missing, having = silent(
+        return Freshness(tracked, expected, newest, ("",) if names else ())
+    places = {one.path: one for one in (ENDPOINTS[name] for name in tracked.endpoints)}
+    missing, having = unanswered_symbols(
         ((places[_place(found)], found) for found in landed),
         expected,
-        lambda moment: _session(moment, active.zone),
+        lambda moment: _session(moment, tracked.zone),
     )
-    wanted = _wanted(node, active)
+    wanted = _wanted(node, tracked)
     asked = missing.keys() | having if wanted is None else frozenset(wanted)
     # Who was asked by hand only is not asked again here, and would never come off the list.
     lacking = {symbol: one for symbol, one in missing.items() if symbol in asked}
     is_unasked = not asked <= lacking.keys() | having
     is_due = any(one.is_due(now) for one in lacking.values())
     behind = ("",) if is_unasked or is_due else ()
-    return Freshness(active, expected, newest, behind, tuple(sorted(lacking)))
+    return Freshness(tracked, expected, newest, behind, tuple(sorted(lacking)))
 
 
-def _wanted(node: Node, active: Active) -> Collection[str] | None:
+def _wanted(node: Node, tracked: TrackedDataset) -> Collection[str] | None:
     """Whom a task of bars asks: the stage, else the newest landed listing; none without either.
 
     Coins belong to no stage.
     """
-    stage = node.universe() if active.dataset.startswith("equities") else None
-    if stage or active.listed is None or not _is_listed(node, active):
+    stage = node.universe() if tracked.dataset.startswith("equities") else None
+    if stage or tracked.listed is None or not _is_listed(node, tracked):
         return stage
-    return active.listed(node.data_dir)
+    return tracked.listed(node.data_dir)
 
 
 def _place(found: Envelope) -> str:
@@ -128,26 +128,26 @@ def forward(node: Node, listing: str | None = None) -> int:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    asked = (active for active in reachable(node) if listing in (None, active.needs))
-    works = [work for active in asked for work in _behind(node, active)]
+    asked = (tracked for tracked in reachable(node) if listing in (None, tracked.needs))
+    works = [work for tracked in asked for work in _behind(node, tracked)]
     with node.queue() as queue:
         return queue.add(works)
 
 
-def _behind(node: Node, active: Active) -> list[Work]:
+def _behind(node: Node, tracked: TrackedDataset) -> list[Work]:
     try:
-        return _works(node, freshness(node, active)) if _is_listed(node, active) else []
+        return _works(node, freshness(node, tracked)) if _is_listed(node, tracked) else []
     except DataError as error:
-        log.error("forward", dataset=active.dataset, error=str(error))
+        log.error("forward", dataset=tracked.dataset, error=str(error))
         return []
 
 
-def reachable(node: Node) -> tuple[Active, ...]:
+def reachable(node: Node) -> tuple[TrackedDataset, ...]:
     """The active datasets of which some vendor may be asked."""
     return tuple(
-        active
-        for active in ACTIVE
-        if any(has_keys(place.split("/")[0], node.settings) for place in active.endpoints)
+        tracked
+        for tracked in TRACKED
+        if any(has_keys(place.split("/")[0], node.settings) for place in tracked.endpoints)
     )
 
 
@@ -160,22 +160,22 @@ def ages(node: Node) -> Mapping[str, Freshness]:
     }
 
 
-def _landed(node: Node, active: Active) -> list[Envelope]:
+def _landed(node: Node, tracked: TrackedDataset) -> list[Envelope]:
     """The landings of the last weeks at all its vendors; all there are where those have none."""
     since = node.now().date() - timedelta(days=REACH_DAYS)
-    places = [ENDPOINTS[place] for place in active.endpoints]
+    places = [ENDPOINTS[place] for place in tracked.endpoints]
     lately = [one for place in places for one in bookmarks.landed(node.data_dir, place, since)]
     return lately or [one for place in places for one in bookmarks.landed(node.data_dir, place)]
 
 
-def _newest_landings(active: Active, landed: list[Envelope]) -> Mapping[str, datetime]:
+def _newest_landings(tracked: TrackedDataset, landed: list[Envelope]) -> Mapping[str, datetime]:
     """When each name was landed last, and under the empty one when all were.
 
     A file whose window ends before the session that was expected then is a piece of history.
     """
     newest: dict[str, datetime] = {}
     for found in sorted(landed, key=lambda found: found.ingested_at):
-        expected = active.last_expected(found.ingested_at)
+        expected = tracked.last_expected(found.ingested_at)
         if found.end is not None and found.end + timedelta(days=1) < expected:
             continue
         newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
@@ -191,11 +191,11 @@ def _session(moment: datetime, zone: ZoneInfo) -> date:
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(zone).date()
 
 
-def _is_listed(node: Node, active: Active) -> bool:
+def _is_listed(node: Node, tracked: TrackedDataset) -> bool:
     """Whether the listing that names a dataset's symbols is landed."""
-    if active.needs is None or (active.dataset == "equities_bars_1d" and node.universe()):
+    if tracked.needs is None or (tracked.dataset == "equities_bars_1d" and node.universe()):
         return True
-    return bool(bookmarks.landed(node.data_dir, ENDPOINTS[active.needs]))
+    return bool(bookmarks.landed(node.data_dir, ENDPOINTS[tracked.needs]))
 
 
 def _works(node: Node, found: Freshness) -> list[Work]:
@@ -203,16 +203,16 @@ def _works(node: Node, found: Freshness) -> list[Work]:
 
     What is served a day later is asked as of yesterday.
     """
-    active, day = found.active, timedelta(days=1)
+    tracked, day = found.tracked, timedelta(days=1)
     if not found.behind:
         return []
-    if active.is_bars:
+    if tracked.is_bars:
         newest = found.newest or found.expected
         earliest = found.expected - timedelta(days=REACH_DAYS - 1)
-        start = max(earliest, min(newest, found.expected - timedelta(days=active.overlap)))
+        start = max(earliest, min(newest, found.expected - timedelta(days=tracked.overlap)))
         window = (start, found.expected + day)
     else:
-        rows = node.registry.of_dataset(active.dataset)
+        rows = node.registry.of_dataset(tracked.dataset)
         today = node.now().date() - min(row.delay_days or 0 for row in rows) * day
         window = (today, today + day)
-    return [Work(active.dataset, *window, "FORWARD", name or None) for name in found.behind]
+    return [Work(tracked.dataset, *window, "FORWARD", name or None) for name in found.behind]

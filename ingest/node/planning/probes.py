@@ -157,7 +157,7 @@ def queue_probes(node: Node) -> int:
     return queued
 
 
-def judge(node: Node, lease: Lease) -> tuple[Work, ...]:
+def classify_refusal(node: Node, lease: Lease) -> tuple[Work, ...]:
     """Compares what a probe landed with the lake's vendor; what is to be asked for again."""
     task = lease.task
     verdict = compare(node, task, lease.vendor)

@@ -3,14 +3,14 @@
 from datetime import date
 from pathlib import Path
 
-from ingest.catalog.routing import Known
+from ingest.catalog.routing import RoutingFacts
 from ingest.control.database import control_path
 from ingest.control.reader import read_spent
 from ingest.node.planning.audit import TABLES
 from trademl.lake import versions as lake
 
 
-def known_of(data_dir: Path, dataset: str, asof: date, today: date) -> Known:
+def routing_facts(data_dir: Path, dataset: str, asof: date, today: date) -> RoutingFacts:
     """What the newest published version and the control file know, each where there is one.
 
     Args:
@@ -24,7 +24,7 @@ def known_of(data_dir: Path, dataset: str, asof: date, today: date) -> Known:
     """
     path = control_path(data_dir)
     spent = read_spent(path, today) if path.exists() else {}
-    return Known(_green(data_dir, dataset, asof), spent)
+    return RoutingFacts(_green(data_dir, dataset, asof), spent)
 
 
 def _green(data_dir: Path, dataset: str, asof: date) -> dict[str, set[str]]:

@@ -32,7 +32,7 @@ _NEW_YORK, _CHICAGO, _UTC = (
 
 
 @dataclass(frozen=True, slots=True)
-class Active:
+class TrackedDataset:
     """A dataset that is kept up to date.
 
     Attributes:
@@ -104,13 +104,13 @@ def _companies(node: Node) -> Sequence[str]:
     return tuple(dict.fromkeys(cik for cik in ciks if cik is not None))
 
 
-ACTIVE = (
-    Active("assets", ("alpaca/assets",), _last_session),
-    Active("crypto_filters", ("binance/exchange_info",), binance.last_full_day),
-    Active("company_tickers", ("sec_edgar/company_tickers",), _every(7)),
-    Active("calendar", ("alpaca/calendar",), _every(7)),
-    Active("corp_actions_splits", ("alpaca/corporate_actions",), _last_session),
-    Active(
+TRACKED = (
+    TrackedDataset("assets", ("alpaca/assets",), _last_session),
+    TrackedDataset("crypto_filters", ("binance/exchange_info",), binance.last_full_day),
+    TrackedDataset("company_tickers", ("sec_edgar/company_tickers",), _every(7)),
+    TrackedDataset("calendar", ("alpaca/calendar",), _every(7)),
+    TrackedDataset("corp_actions_splits", ("alpaca/corporate_actions",), _last_session),
+    TrackedDataset(
         "equities_bars_1d",
         ("alpaca/bars_1d",),
         _last_session,
@@ -118,7 +118,7 @@ ACTIVE = (
         is_bars=True,
         listed=listed_equities,
     ),
-    Active(
+    TrackedDataset(
         "crypto_bars_1d",
         ("binance/klines_1d",),
         binance.last_full_day,
@@ -127,13 +127,13 @@ ACTIVE = (
         is_bars=True,
         listed=listed_crypto,
     ),
-    Active(
+    TrackedDataset(
         "options_chain",
         ("alpaca/option_snapshots", "finnhub/option_chain", "massive/option_chain"),
         _last_session,
         names=_universe,
     ),
-    Active(
+    TrackedDataset(
         "equities_bars_1m",
         ("alpaca/bars_1m", "massive/aggs_1m"),
         _last_minutes,
@@ -141,7 +141,7 @@ ACTIVE = (
         names=_universe,
         overlap=MINUTE_OVERLAP_DAYS,
     ),
-    Active(
+    TrackedDataset(
         "delistings",
         (
             "sec_edgar/form_25",
@@ -151,22 +151,24 @@ ACTIVE = (
         ),
         _last_session,
     ),
-    Active(
+    TrackedDataset(
         "universe_pit",
         ("alphavantage/listing_status_active", "massive/tickers"),
         _settled_session,
     ),
-    Active("earnings_calendar", ("finnhub/earnings_calendar", "fmp/earnings"), _last_session),
-    Active("macro_vintages", ("fred/observations",), _chicago_day, names=_series),
-    Active("macro_vintage_dates", ("fred/vintage_dates",), _every(7), names=_series),
-    Active(
+    TrackedDataset(
+        "earnings_calendar", ("finnhub/earnings_calendar", "fmp/earnings"), _last_session
+    ),
+    TrackedDataset("macro_vintages", ("fred/observations",), _chicago_day, names=_series),
+    TrackedDataset("macro_vintage_dates", ("fred/vintage_dates",), _every(7), names=_series),
+    TrackedDataset(
         "filings_index",
         ("sec_edgar/submissions",),
         _last_session,
         needs="sec_edgar/company_tickers",
         names=_companies,
     ),
-    Active(
+    TrackedDataset(
         "fundamentals_facts",
         ("sec_edgar/companyfacts",),
         _every(7),
@@ -174,7 +176,9 @@ ACTIVE = (
         names=_companies,
     ),
     # Three calls a name of 250 a day; then one a name of 25 a day.
-    Active("fundamentals_statements", ("fmp/cash_flow_statement",), _every(7), names=_universe),
-    Active("earnings_history", ("alphavantage/earnings",), _every(28), names=_universe),
+    TrackedDataset(
+        "fundamentals_statements", ("fmp/cash_flow_statement",), _every(7), names=_universe
+    ),
+    TrackedDataset("earnings_history", ("alphavantage/earnings",), _every(28), names=_universe),
 )
 """What is kept up to date, in the order in which it is asked: listings before what they name."""

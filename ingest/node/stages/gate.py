@@ -9,7 +9,7 @@ import structlog
 from ingest.control.tasks import Work
 from ingest.node.context import Node
 from ingest.node.providers import served_from, usable_vendors
-from ingest.node.stage_file import Stage, read_rules, read_stage, stage_of, works, write_stage
+from ingest.node.stage_file import Stage, read_rules, read_stage, stage_of, tasks_for, write_stage
 from ingest.node.stages.coverage import coverage
 from ingest.vendors.alpaca.datasets import tradable_equities
 from trademl.errors import DataError
@@ -59,7 +59,7 @@ def gate(node: Node) -> Mapping[str, Any]:
 
 def new_works(before: Stage, after: Stage) -> Iterator[Work]:
     """What a stage adds: all of the new symbols, what is older of those that were there."""
-    for work in works(after):
+    for work in tasks_for(after):
         start = before.starts.get(work.dataset)
         if work.symbol not in before.symbols or start is None:
             yield work

@@ -16,12 +16,12 @@ from ingest.control.tasks import Work, chunks, uncovered
 from ingest.landing import bookmarks
 from ingest.node.context import Node
 from ingest.node.providers import served_from, usable_vendors
-from ingest.node.stage_file import Stage, read_stage, works
+from ingest.node.stage_file import Stage, read_stage, tasks_for
 from ingest.vendors.registry import ENDPOINTS
 from trademl.errors import ConfigError
 from trademl.sessions import sessions_between
 
-UNLANDED = "stage_unlanded"
+MISSING_HISTORY = "stage_unlanded"
 """The name in ``pipeline_runs`` of the look at the stage."""
 SETTLE_DAYS = 2
 """Younger sessions are left to forward ingest, which asks for them anyway."""
@@ -35,7 +35,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Unlanded:
+class MissingHistory:
     """What is required of a dataset and not landed.
 
     Attributes:
@@ -67,7 +67,7 @@ def required(stage: Stage, today: date) -> Iterator[Work]:
 
     They are two, so that a window that failed is cut as it was before and opens its task again.
     """
-    for work in works(stage):
+    for work in tasks_for(stage):
         yield work
         if work.end < settled(today):
             yield replace(work, start=work.end, end=settled(today))
@@ -78,14 +78,14 @@ def settled(today: date) -> date:
     return today - (SETTLE_DAYS - 1) * _DAY
 
 
-def find_unlanded(
+def find_missing_history(
     data_dir: Path,
     registry: Registry,
     vendors: Collection[str],
     wanted: Iterable[Work],
     today: date,
     until: date,
-) -> tuple[Unlanded, ...]:
+) -> tuple[MissingHistory, ...]:
     """What of the work wanted no landed file answers for, dataset by dataset.
 
     Args:
@@ -109,7 +109,7 @@ def find_unlanded(
     )
 
 
-def of_stage(node: Node) -> tuple[Unlanded, ...]:
+def missing_history(node: Node) -> tuple[MissingHistory, ...]:
     """What the node's stage lacks; nothing where there is no stage.
 
     Raises:
@@ -117,16 +117,20 @@ def of_stage(node: Node) -> tuple[Unlanded, ...]:
         DataError: A landed file cannot be read.
     """
     stage, today = read_stage(node.data_dir), node.now().date()
-    return of_node(node, required(stage, today), settled(today)) if stage else ()
+    return missing_history_of(node, required(stage, today), settled(today)) if stage else ()
 
 
-def of_node(node: Node, wanted: Iterable[Work], until: date) -> tuple[Unlanded, ...]:
-    """``find_unlanded`` among the vendors that the node may ask."""
+def missing_history_of(
+    node: Node, wanted: Iterable[Work], until: date
+) -> tuple[MissingHistory, ...]:
+    """``find_missing_history`` among the vendors that the node may ask."""
     vendors, today = usable_vendors(node.registry, node.settings), node.now().date()
-    return find_unlanded(node.data_dir, node.registry, vendors, wanted, today, until)
+    return find_missing_history(node.data_dir, node.registry, vendors, wanted, today, until)
 
 
-def queue_unlanded(node: Node, found: Iterable[Unlanded], most: int | None = None) -> int:
+def queue_missing_history(
+    node: Node, found: Iterable[MissingHistory], most: int | None = None
+) -> int:
     """Queues what is not landed and not in line; what failed today waits for tomorrow.
 
     Args:
@@ -156,7 +160,7 @@ def _pieces(queue: Queue, windows: Iterable[Work]) -> Iterator[Work]:
 
 def _unlanded(
     data_dir: Path, dataset: str, wanted: list[Work], first: date, until: date
-) -> Unlanded:
+) -> MissingHistory:
     if dataset not in HISTORY:
         raise ConfigError(f"no history is kept of {dataset}; there is of: {', '.join(HISTORY)}")
     places = [ENDPOINTS[name] for name in HISTORY[dataset]]
@@ -172,7 +176,7 @@ def _unlanded(
                 windows.append(replace(work, start=start, end=end))
                 sessions += count
     is_cut = any(work.start < first for work in wanted)
-    return Unlanded(dataset, tuple(windows), sessions, first if is_cut else None)
+    return MissingHistory(dataset, tuple(windows), sessions, first if is_cut else None)
 
 
 def _days(dataset: str, start: date, end: date) -> list[date]:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ingest.payloads.decode import Page, page_of, read_json, table_of, usual
+from ingest.payloads.decode import Page, decode_strict, page_of, read_json, table_of
 from ingest.payloads.endpoint import UTC_TIME, Endpoint
 from ingest.transport.client import VendorClient
 from ingest.vendors.alpaca.schema import ACTIONS, ASSETS, BARS, CALENDAR, MINUTES
@@ -83,7 +83,7 @@ def headers(key_id: str, secret_key: str) -> dict[str, str]:
     return {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret_key}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """403 means wrong keys, or data that the subscription does not cover."""
     return NotEntitled if status == 403 and "subscription" in said else None
 
@@ -168,7 +168,7 @@ def read_bars(body: bytes, endpoint: Endpoint = BARS) -> Part:
         Unavailable: The body is malformed.
         SchemaDrift: A field is absent or of another type.
     """
-    page = usual(_BAR_PAGE.decode, body)
+    page = decode_strict(_BAR_PAGE.decode, body)
     if page is None:
         return _read_unusual_bars(body, endpoint)
     try:

@@ -40,7 +40,10 @@ def _alpaca(job: Job, host: str) -> VendorClient:
     if not key or not secret:
         raise ConfigError("alpaca needs keys: set APCA_API_KEY_ID and APCA_API_SECRET_KEY")
     return job.make_client(
-        "alpaca", job.base_url or host, headers=alpaca.headers(key, secret), judge=alpaca.judge
+        "alpaca",
+        job.base_url or host,
+        headers=alpaca.headers(key, secret),
+        classify_refusal=alpaca.classify_refusal,
     )
 
 

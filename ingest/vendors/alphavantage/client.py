@@ -1,6 +1,7 @@
 """Alpha Vantage: daily bars, listings as of a day, splits, dividends, earnings, option chains.
 
-Every refusal comes with HTTP 200: ``is_notice`` and ``judge`` tell notices from data.
+Every refusal comes with HTTP 200: ``is_refusal_body`` and ``classify_refusal`` tell refusals
+from data.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,13 +14,13 @@ import pyarrow as pa
 from ingest.payloads.csv_body import read_csv
 from ingest.payloads.decode import (
     Page,
+    decode_strict,
     page_of,
     page_of_records,
     read_json,
     repeated,
     table_of,
     table_of_columns,
-    usual,
 )
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import Answer, Exhausted, VendorClient
@@ -108,7 +109,7 @@ _EARNINGS_BODY = msgspec.json.Decoder(_Earnings)
 _CHAIN_BODY = msgspec.json.Decoder(_Chain)
 
 
-def is_notice(body: bytes) -> bool:
+def is_refusal_body(body: bytes) -> bool:
     """Whether a body with status 200 holds a notice in place of data.
 
     Where CSV is asked for a notice may come as CSV as well: one column, one row.
@@ -118,12 +119,14 @@ def is_notice(body: bytes) -> bool:
         return False
     if not text.startswith(b"{"):
         is_listing = text.startswith(_LISTING_HEADER[0].encode())
-        return not is_listing and judge(200, body.decode(errors="replace")) is not Rejected
-    names = (usual(_OBJECT.decode, body) or {}).keys()
+        return (
+            not is_listing and classify_refusal(200, body.decode(errors="replace")) is not Rejected
+        )
+    names = (decode_strict(_OBJECT.decode, body) or {}).keys()
     return bool(names) and names <= _NOTICES
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """What a notice means.
 
     Burst comes first, since its text may mention the daily limit too, and the daily limit comes
@@ -261,7 +264,7 @@ def _of_symbol(
 
 
 def _read_daily(body: bytes) -> _Daily[Any]:
-    told: _Daily[Any] | None = usual(_USUAL_DAILY_BODY.decode, body)
+    told: _Daily[Any] | None = decode_strict(_USUAL_DAILY_BODY.decode, body)
     told = told or read_json(_DAILY_BODY.decode, body, DAILY.path)
     zone = told.meta.get("5. Time Zone")
     if zone != _ZONE:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
-from ingest.landing.chunks import Piece, PieceSource, Plan, named_symbols, stale_symbols
+from ingest.landing.chunks import Chunk, ChunkSource, Plan, named_symbols, stale_symbols
 from ingest.landing.job import Job
 from ingest.landing.symbol_bars import BarSource
-from ingest.landing.windows import begin_of
+from ingest.landing.windows import first_missing_day
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import VendorClient
@@ -20,8 +20,8 @@ from ingest.vendors.dataset import (
     EQUITY_HISTORY,
     OVERLAP,
     bar_datasets,
+    chunk_datasets,
     newest_rows,
-    piece_datasets,
 )
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before, sessions_between
@@ -40,8 +40,8 @@ def _connect(job: Job) -> VendorClient:
         "alphavantage",
         job.base_url or job.settings.alphavantage_url,
         query_keys={"apikey": key},
-        judge=alphavantage.judge,
-        is_notice=alphavantage.is_notice,
+        classify_refusal=alphavantage.classify_refusal,
+        is_refusal_body=alphavantage.is_refusal_body,
         pace=alphavantage.PACE,
         window=alphavantage.BURST_WAIT,
     )
@@ -57,43 +57,43 @@ def _listed(data_dir: Path) -> list[str]:
     return [from_vendor("alphavantage", row["symbol"]) for row in rows]
 
 
-def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
     """The list of one day, which is the same whenever it is asked."""
     if job.symbols or job.start:
         raise ConfigError(f"{dataset} is a list as of one day; give that day as --end, no more")
     day = _last_session(job)
     if day < alphavantage.LISTINGS_BEGIN:
         raise ConfigError(f"{dataset} begins {alphavantage.LISTINGS_BEGIN}, {day} was asked")
-    return [] if any(found.end == day for found in before) else [Piece((), day, day)]
+    return [] if any(found.end == day for found in before) else [Chunk((), day, day)]
 
 
-def _chains(job: Job, before: list[Envelope]) -> list[Piece]:
+def _chains(job: Job, before: list[Envelope]) -> list[Chunk]:
     """One piece per symbol and session that is not landed."""
     last = _last_session(job)
     start, names = job.start or last, named_symbols(job, "options_chain")
     if start < alphavantage.OPTIONS_BEGIN:
         raise ConfigError(f"options begin {alphavantage.OPTIONS_BEGIN}, {start} was asked")
     spans = bookmarks.coverage(before, names)
-    pieces = []
+    chunks = []
     for symbol in names:
-        first = begin_of(spans, symbol, start, last, start, lambda day: day + _DAY)
+        first = first_missing_day(spans, symbol, start, last, start, lambda day: day + _DAY)
         days = sessions_between(first, last) if first else []
-        pieces += [Piece((symbol,), session.day, session.day) for session in days]
-    return pieces
+        chunks += [Chunk((symbol,), session.day, session.day) for session in days]
+    return chunks
 
 
-def _listing(client: VendorClient, piece: Piece, _job: Job, state: str) -> Iterator[Page]:
-    assert piece.end is not None
-    return alphavantage.listing_status(client, piece.end, state)
+def _listing(client: VendorClient, chunk: Chunk, _job: Job, state: str) -> Iterator[Page]:
+    assert chunk.end is not None
+    return alphavantage.listing_status(client, chunk.end, state)
 
 
-def _chain(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
-    assert piece.end is not None
-    return alphavantage.historical_options(client, piece.symbols[0], piece.end)
+def _chain(client: VendorClient, chunk: Chunk, _job: Job) -> Iterator[Page]:
+    assert chunk.end is not None
+    return alphavantage.historical_options(client, chunk.symbols[0], chunk.end)
 
 
-def _listings(dataset: str, state: str) -> PieceSource:
-    return PieceSource(
+def _listings(dataset: str, state: str) -> ChunkSource:
+    return ChunkSource(
         alphavantage.LISTED[state],
         dataset,
         _connect,
@@ -104,10 +104,10 @@ def _listings(dataset: str, state: str) -> PieceSource:
 
 def _by_symbol(
     endpoint: Endpoint, dataset: str, ask: Callable[[VendorClient, str], Iterator[Page]]
-) -> PieceSource:
+) -> ChunkSource:
     plan: Plan = partial(stale_symbols, dataset=dataset)
-    return PieceSource(
-        endpoint, dataset, _connect, plan, lambda client, piece, _job: ask(client, piece.symbols[0])
+    return ChunkSource(
+        endpoint, dataset, _connect, plan, lambda client, chunk, _job: ask(client, chunk.symbols[0])
     )
 
 
@@ -124,11 +124,11 @@ _BARS = BarSource(
     symbols_per_fetch=1,
 )
 
-DATASETS = bar_datasets(_BARS) | piece_datasets(
+DATASETS = bar_datasets(_BARS) | chunk_datasets(
     _listings("universe_pit", "active"),
     _listings("delistings", "delisted"),
     _by_symbol(schema.SPLITS, "corp_actions_splits", alphavantage.splits),
     _by_symbol(schema.DIVIDENDS, "corp_actions_dividends", alphavantage.dividends),
     _by_symbol(schema.EARNINGS, "earnings_history", alphavantage.earnings),
-    PieceSource(schema.OPTIONS, "options_chain", _connect, _chains, _chain),
+    ChunkSource(schema.OPTIONS, "options_chain", _connect, _chains, _chain),
 )

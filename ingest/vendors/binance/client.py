@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from ingest.payloads.decode import (
     Page,
+    decode_strict,
     empty,
     page_of,
     read_json,
     repeated,
     table_of,
     table_of_columns,
-    usual,
     utc_of,
 )
 from ingest.transport.client import Answer, Banned, VendorClient
@@ -70,7 +70,7 @@ class _ExchangeInfo(msgspec.Struct):
 _INFO = msgspec.json.Decoder(_ExchangeInfo)
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
     """403 comes from the firewall, to an address that asks too much; no key is ever wrong here."""
     return Banned if status == 403 else None
 
@@ -129,7 +129,7 @@ def _pages_of(
 
 
 def _read_rows(body: bytes) -> Sequence[_Row]:
-    usual_rows = usual(_USUAL_ROWS.decode, body)
+    usual_rows = decode_strict(_USUAL_ROWS.decode, body)
     if usual_rows is not None:
         return usual_rows
     rows: list[list[Any]] = read_json(_ROWS.decode, body, KLINES.path)

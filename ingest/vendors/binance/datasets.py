@@ -19,7 +19,7 @@ CRYPTO_HISTORY = date(2010, 1, 1)
 
 def _binance(job: Job) -> VendorClient:
     host = job.base_url or job.settings.binance_url
-    return job.make_client("binance", host, judge=binance.judge)
+    return job.make_client("binance", host, classify_refusal=binance.classify_refusal)
 
 
 def listed_crypto(data_dir: Path) -> list[str]:

@@ -10,12 +10,12 @@ import pyarrow as pa
 from ingest.payloads.decode import (
     DRIFT,
     Page,
+    decode_strict,
     page_of,
     read_json,
     repeated,
     table_of,
     table_of_columns,
-    usual,
     utc_of,
 )
 from ingest.transport.client import VendorClient
@@ -75,13 +75,13 @@ def headers(key: str) -> dict[str, str]:
     return {"X-Finnhub-Token": key}
 
 
-def is_notice(body: bytes) -> bool:
+def is_refusal_body(body: bytes) -> bool:
     """Whether a body is a refusal whatever its status says: an object with an ``error``."""
-    said = usual(_REFUSAL.decode, body) if b'"error"' in body else None
+    said = decode_strict(_REFUSAL.decode, body) if b'"error"' in body else None
     return said is not None and bool(said.error)
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover an endpoint; wrong keys are 401."""
     if "limit reached" in said.lower():
         return RateLimited

@@ -34,8 +34,8 @@ def _connect(job: Job) -> VendorClient:
         "finnhub",
         job.base_url or job.settings.finnhub_url,
         headers=finnhub.headers(key),
-        judge=finnhub.judge,
-        is_notice=finnhub.is_notice,
+        classify_refusal=finnhub.classify_refusal,
+        is_refusal_body=finnhub.is_refusal_body,
         window=finnhub.WINDOW,
     )
 

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 
 from ingest.payloads.decode import (
     Page,
+    decode_strict,
     moment_of,
     page_of,
     page_of_records,
     read_json,
     table_of,
     table_of_columns,
-    usual,
 )
 from ingest.payloads.endpoint import UTC_TIME, Endpoint
 from ingest.transport.client import Answer, Exhausted, Params, VendorClient
@@ -121,15 +121,15 @@ def headers(key: str) -> dict[str, str]:
     return {"apikey": key}
 
 
-def is_notice(body: bytes) -> bool:
+def is_refusal_body(body: bytes) -> bool:
     """Whether a body with status 200 holds an error: a text, or an object with a message."""
     start = body.lstrip()[:1]
     if start != b"{":
         return bool(start) and start not in (b"[", b"<")
-    return "Error Message" in (usual(_OBJECT.decode, body) or {})
+    return "Error Message" in (decode_strict(_OBJECT.decode, body) or {})
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """What a refusal means; the words decide, since the limit comes with 429 and with 200."""
     if "Bandwidth Limit Reach" in said:
         return Exhausted
@@ -302,7 +302,7 @@ def _read_prices(
     body: bytes, window: tuple[date, date], symbol: str, symbols: Sequence[str]
 ) -> pa.Table:
     """Refuses the rows of a symbol that was asked before: they came in place of this one's."""
-    rows = usual(_USUAL_PRICES.decode, body)
+    rows = decode_strict(_USUAL_PRICES.decode, body)
     if rows is not None:
         days, names = [row.date for row in rows], [row.symbol for row in rows]
         _refuse_outside(days, window, PRICES)

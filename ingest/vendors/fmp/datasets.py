@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.chunks import (
-    Piece,
-    PieceSource,
+    Chunk,
+    ChunkSource,
     fresh_symbols,
-    land_pieces,
+    land_chunks,
     stale_symbols,
     windows_to_ask,
 )
@@ -26,7 +26,7 @@ from ingest.vendors.dataset import (
     OVERLAP,
     Datasets,
     bar_datasets,
-    piece_datasets,
+    chunk_datasets,
     reference_datasets,
 )
 from ingest.vendors.fmp import client as fmp
@@ -50,8 +50,8 @@ def _connect(job: Job) -> VendorClient:
         "fmp",
         job.base_url or job.settings.fmp_url,
         headers=fmp.headers(key),
-        judge=fmp.judge,
-        is_notice=fmp.is_notice,
+        classify_refusal=fmp.classify_refusal,
+        is_refusal_body=fmp.is_refusal_body,
         window=fmp.LIMIT_WAIT,
     )
 
@@ -65,13 +65,13 @@ def _delisted(job: Job, _window: tuple[date, date]) -> Iterator[Page]:
         yield from fmp.delisted(client)
 
 
-def _events_plan(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+def _events_plan(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
     """Windows of all symbols, or the whole history of named ones."""
     if job.symbols:
         if job.start or job.end:
             raise ConfigError(f"{dataset} of a symbol has no window; leave --start and --end away")
         fresh = fresh_symbols(job, before)
-        return [Piece((name,)) for name in job.symbols if name not in fresh]
+        return [Chunk((name,)) for name in job.symbols if name not in fresh]
     return windows_to_ask(
         job,
         before,
@@ -82,34 +82,34 @@ def _events_plan(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
     )
 
 
-def _events(dataset: str, calendar: fmp.Calendar) -> PieceSource:
-    def pages(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
-        if piece.symbols:
-            return fmp.events_of_symbol(client, calendar, piece.symbols[0])
-        assert piece.start is not None
-        assert piece.end is not None
-        return fmp.events(client, calendar, piece.start, piece.end)
+def _events(dataset: str, calendar: fmp.Calendar) -> ChunkSource:
+    def pages(client: VendorClient, chunk: Chunk, _job: Job) -> Iterator[Page]:
+        if chunk.symbols:
+            return fmp.events_of_symbol(client, calendar, chunk.symbols[0])
+        assert chunk.start is not None
+        assert chunk.end is not None
+        return fmp.events(client, calendar, chunk.start, chunk.end)
 
     plan = partial(_events_plan, dataset=dataset)
-    return PieceSource(calendar.endpoint, dataset, _connect, plan, pages)
+    return ChunkSource(calendar.endpoint, dataset, _connect, plan, pages)
 
 
-def _statement(endpoint: Endpoint) -> PieceSource:
+def _statement(endpoint: Endpoint) -> ChunkSource:
     name = "fundamentals_statements"
-    return PieceSource(
+    return ChunkSource(
         endpoint,
         name,
         _connect,
         partial(stale_symbols, dataset=name),
-        lambda client, piece, _job: fmp.statements(client, endpoint, piece.symbols[0]),
-        must_answer=True,
+        lambda client, chunk, _job: fmp.statements(client, endpoint, chunk.symbols[0]),
+        requires_rows=True,
     )
 
 
 def _statements(job: Job) -> IngestReport:
     """Income, balance sheet and cash flow, each into its own endpoint."""
     sources = (_statement(schema.INCOME), _statement(schema.BALANCE), _statement(schema.CASH_FLOW))
-    reports = [land_pieces(job, source) for source in sources]
+    reports = [land_chunks(job, source) for source in sources]
     return IngestReport(
         tuple(path for report in reports for path in report.files),
         sum(report.rows for report in reports),
@@ -135,7 +135,7 @@ DATASETS = (
     bar_datasets(_BARS)
     | reference_datasets(ReferenceSource(schema.DELISTED, "delistings", None, _delisted))
     | _STATEMENTS
-    | piece_datasets(
+    | chunk_datasets(
         _events("earnings_calendar", fmp.EARNINGS_CALENDAR),
         _events("corp_actions_dividends", fmp.DIVIDENDS_CALENDAR),
         _events("corp_actions_splits", fmp.SPLITS_CALENDAR),

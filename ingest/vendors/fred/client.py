@@ -67,7 +67,7 @@ def query_keys(key: str) -> dict[str, str]:
     return {"api_key": key}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """A locked server is an outage, a wrong key a bad request; all else means what it does."""
     if status == 400 and "api_key" in said:
         return WrongKey

@@ -7,13 +7,13 @@ from zoneinfo import ZoneInfo
 
 from ingest.landing import bookmarks
 from ingest.landing.bookmarks import Envelope
-from ingest.landing.chunks import Piece, PieceSource, fresh_symbols, named_symbols, stale_symbols
+from ingest.landing.chunks import Chunk, ChunkSource, fresh_symbols, named_symbols, stale_symbols
 from ingest.landing.job import Job
 from ingest.landing.windows import Span
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import VendorClient
-from ingest.vendors.dataset import piece_datasets
+from ingest.vendors.dataset import chunk_datasets
 from ingest.vendors.fred import client as fred
 from ingest.vendors.fred import schema
 from trademl.errors import ConfigError, Rejected
@@ -31,13 +31,13 @@ def _connect(job: Job) -> VendorClient:
         "fred",
         job.base_url or job.settings.fred_url,
         query_keys=fred.query_keys(key),
-        judge=fred.judge,
+        classify_refusal=fred.classify_refusal,
         pace=fred.PACE,
         window=fred.LIMIT_WAIT,
     )
 
 
-def _vintages_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
+def _vintages_to_ask(job: Job, before: list[Envelope]) -> list[Chunk]:
     """Every named series from its last landed vintage to yesterday's; today's is asked again."""
     if job.start or job.end:
         raise ConfigError(
@@ -48,7 +48,7 @@ def _vintages_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
     names = named_symbols(job, "macro_vintages")
     fresh, spans = fresh_symbols(job, before), bookmarks.coverage(before, names)
     return [
-        Piece((name,), _covered_to(spans.get(name)) or fred.FIRST_VINTAGE, yesterday)
+        Chunk((name,), _covered_to(spans.get(name)) or fred.FIRST_VINTAGE, yesterday)
         for name in names
         if name not in fresh
     ]
@@ -58,9 +58,9 @@ def _covered_to(spans: list[Span] | None) -> date | None:
     return spans[-1][1] if spans else None
 
 
-def _observations(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
-    after = None if piece.start == fred.FIRST_VINTAGE else piece.start
-    return _unless_unknown(fred.observations(client, piece.symbols[0], after))
+def _observations(client: VendorClient, chunk: Chunk, _job: Job) -> Iterator[Page]:
+    after = None if chunk.start == fred.FIRST_VINTAGE else chunk.start
+    return _unless_unknown(fred.observations(client, chunk.symbols[0], after))
 
 
 def _unless_unknown(pages: Iterator[Page]) -> Iterator[Page]:
@@ -72,22 +72,22 @@ def _unless_unknown(pages: Iterator[Page]) -> Iterator[Page]:
             raise
 
 
-def _by_series(endpoint: Endpoint, dataset: str, ask: Ask) -> PieceSource:
-    def pages(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
-        return _unless_unknown(ask(client, piece.symbols[0]))
+def _by_series(endpoint: Endpoint, dataset: str, ask: Ask) -> ChunkSource:
+    def pages(client: VendorClient, chunk: Chunk, _job: Job) -> Iterator[Page]:
+        return _unless_unknown(ask(client, chunk.symbols[0]))
 
     plan = partial(stale_symbols, dataset=dataset)
-    return PieceSource(endpoint, dataset, _connect, plan, pages, must_answer=True)
+    return ChunkSource(endpoint, dataset, _connect, plan, pages, requires_rows=True)
 
 
-DATASETS = piece_datasets(
-    PieceSource(
+DATASETS = chunk_datasets(
+    ChunkSource(
         schema.OBSERVATIONS,
         "macro_vintages",
         _connect,
         _vintages_to_ask,
         _observations,
-        must_answer=True,
+        requires_rows=True,
     ),
     _by_series(schema.VINTAGE_DATES, "macro_vintage_dates", fred.vintage_dates),
     _by_series(schema.SERIES, "macro_series", fred.series),

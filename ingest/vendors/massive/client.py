@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import msgspec
 import pyarrow as pa
 
-from ingest.payloads.decode import Page, page_of, read_json, table_of, usual, utc_of
+from ingest.payloads.decode import Page, decode_strict, page_of, read_json, table_of, utc_of
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import VendorClient
 from ingest.vendors.massive.schema import DELISTED, DIVIDENDS, SPLITS, TICKERS
@@ -45,7 +45,7 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """403 means that the plan does not cover data or dates; wrong keys are 401."""
     return NotEntitled if status == 403 and not said.startswith("<") else None
 
@@ -126,7 +126,7 @@ def read_body(body: bytes, endpoint: Endpoint, decode_usual: Decode | None = Non
         Unavailable: It is malformed, or holds another number of rows than it says.
         SchemaDrift: It is of another shape.
     """
-    said = usual(decode_usual, body) if decode_usual else None
+    said = decode_strict(decode_usual, body) if decode_usual else None
     said = said or read_json(_BODY.decode, body, endpoint.path)
     rows = len(said.results or [])
     if said.resultsCount is not None and said.resultsCount != rows:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import Job
-from ingest.landing.market_bars import SessionSource, land_sessions
+from ingest.landing.market_bars import MarketBarSource, land_market_bars
 from ingest.landing.reference import ReferenceSource
 from ingest.landing.symbol_bars import BarSource
 from ingest.landing.windows import Span
@@ -49,7 +49,7 @@ def _connect(job: Job) -> VendorClient:
         "massive",
         job.base_url or job.settings.massive_url,
         headers=massive.headers(key),
-        judge=massive.judge,
+        classify_refusal=massive.classify_refusal,
         window=massive.WINDOW,
     )
 
@@ -128,7 +128,7 @@ _MINUTE_BARS = replace(
     pages=_minutes,
     rows_per_session=MINUTES_PER_SESSION,
 )
-_MARKET = SessionSource(
+_MARKET = MarketBarSource(
     endpoint=schema.GROUPED,
     dataset="equities_bars_1d",
     history=lambda clock: clock.date() - FREE_HISTORY,
@@ -139,7 +139,7 @@ _MARKET = SessionSource(
 )
 
 DATASETS: Datasets = {
-    ("massive", _MARKET.dataset): partial(land_sessions, source=_MARKET),
+    ("massive", _MARKET.dataset): partial(land_market_bars, source=_MARKET),
     **bar_datasets(_DAY_BARS, _MINUTE_BARS),
     **reference_datasets(
         ReferenceSource(

@@ -91,7 +91,7 @@ def headers(user_agent: str) -> dict[str, str]:
     return {"User-Agent": user_agent}
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """Both refusals come as a page with 403: one that asks too fast, and an unnamed caller.
 
     The limit comes first: a page may tell of both, and asking on makes the ban longer.

@@ -6,13 +6,13 @@ from datetime import date, timedelta
 from functools import partial
 
 from ingest.landing.bookmarks import Envelope
-from ingest.landing.chunks import Piece, PieceSource, named_symbols, stale_symbols, windows_to_ask
+from ingest.landing.chunks import Chunk, ChunkSource, named_symbols, stale_symbols, windows_to_ask
 from ingest.landing.job import Job
 from ingest.landing.reference import ReferenceSource
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
-from ingest.transport.client import Judge, VendorClient
-from ingest.vendors.dataset import NEW_YORK, newest_rows, piece_datasets, reference_datasets
+from ingest.transport.client import ClassifyRefusal, VendorClient
+from ingest.vendors.dataset import NEW_YORK, chunk_datasets, newest_rows, reference_datasets
 from ingest.vendors.sec_edgar import client as sec_edgar
 from ingest.vendors.sec_edgar import form25, schema
 from trademl.errors import ConfigError
@@ -24,12 +24,14 @@ DAYS_PER_FILE = 92
 Ask = Callable[[VendorClient, str], Iterator[Page]]
 
 
-def _connect(job: Job, host: str, judge: Judge = sec_edgar.judge) -> VendorClient:
+def _connect(
+    job: Job, host: str, classify_refusal: ClassifyRefusal = sec_edgar.classify_refusal
+) -> VendorClient:
     return job.make_client(
         "sec_edgar",
         job.base_url or host,
         headers=sec_edgar.headers(job.settings.sec_user_agent),
-        judge=judge,
+        classify_refusal=classify_refusal,
         pace=sec_edgar.PACE,
     )
 
@@ -43,7 +45,7 @@ def _www(job: Job) -> VendorClient:
 
 
 def _archives(job: Job) -> VendorClient:
-    return _connect(job, job.settings.sec_www_url, form25.judge)
+    return _connect(job, job.settings.sec_www_url, form25.classify_refusal)
 
 
 def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
@@ -64,24 +66,24 @@ def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
     )
 
 
-def _companies_to_ask(job: Job, before: list[Envelope], dataset: str) -> list[Piece]:
+def _companies_to_ask(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
     return stale_symbols(replace(job, symbols=_ciks(job, dataset)), before, dataset)
 
 
 def _by_company(
-    endpoint: Endpoint, dataset: str, ask: Ask, must_answer: bool = False
-) -> PieceSource:
-    return PieceSource(
+    endpoint: Endpoint, dataset: str, ask: Ask, requires_rows: bool = False
+) -> ChunkSource:
+    return ChunkSource(
         endpoint,
         dataset,
         _data,
         partial(_companies_to_ask, dataset=dataset),
-        lambda client, piece, _job: ask(client, piece.symbols[0]),
-        must_answer,
+        lambda client, chunk, _job: ask(client, chunk.symbols[0]),
+        requires_rows,
     )
 
 
-def _removals_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
+def _removals_to_ask(job: Job, before: list[Envelope]) -> list[Chunk]:
     if job.symbols:
         raise ConfigError("delistings are fetched for all companies; leave --symbols away")
     return windows_to_ask(
@@ -94,10 +96,10 @@ def _removals_to_ask(job: Job, before: list[Envelope]) -> list[Piece]:
     )
 
 
-def _removals(client: VendorClient, piece: Piece, _job: Job) -> Iterator[Page]:
-    assert piece.start is not None
-    assert piece.end is not None
-    return form25.removals(client, piece.start, piece.end)
+def _removals(client: VendorClient, chunk: Chunk, _job: Job) -> Iterator[Page]:
+    assert chunk.start is not None
+    assert chunk.end is not None
+    return form25.removals(client, chunk.start, chunk.end)
 
 
 def _tickers(job: Job, _window: tuple[date, date]) -> Iterator[Page]:
@@ -107,9 +109,9 @@ def _tickers(job: Job, _window: tuple[date, date]) -> Iterator[Page]:
 
 DATASETS = reference_datasets(
     ReferenceSource(schema.TICKERS, "company_tickers", None, _tickers)
-) | piece_datasets(
-    _by_company(schema.COMPANIES, "companies", sec_edgar.company, must_answer=True),
-    _by_company(schema.SUBMISSIONS, "filings_index", sec_edgar.submissions, must_answer=True),
+) | chunk_datasets(
+    _by_company(schema.COMPANIES, "companies", sec_edgar.company, requires_rows=True),
+    _by_company(schema.SUBMISSIONS, "filings_index", sec_edgar.submissions, requires_rows=True),
     _by_company(schema.FACTS, "fundamentals_facts", sec_edgar.companyfacts),
-    PieceSource(schema.FORM_25, "delistings", _archives, _removals_to_ask, _removals),
+    ChunkSource(schema.FORM_25, "delistings", _archives, _removals_to_ask, _removals),
 )

@@ -34,11 +34,11 @@ _NOTICE = {
 }
 
 
-def judge(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """As on EDGAR's other paths, but an absent file of the archives may be a 403 as well."""
     if status == 403 and "<Code>AccessDenied</Code>" in said:
         return Absent
-    return sec_edgar.judge(status, said)
+    return sec_edgar.classify_refusal(status, said)
 
 
 def removals(client: VendorClient, start: date, end: date) -> Iterator[Page]:

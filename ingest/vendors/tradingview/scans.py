@@ -80,17 +80,17 @@ def land_scan(job: Job, question: Scan, dataset: str) -> LandedScan:
         request_hash=question.request_hash,
         symbols=question.tickers,
         # A scanner's conditions may leave out what it names.
-        must_answer=frozenset(question.tickers if dataset == RATINGS else ()),
+        required_symbols=frozenset(question.tickers if dataset == RATINGS else ()),
     )
     host = job.base_url or job.settings.tradingview_url
     headers, window = tradingview.HEADERS, tradingview.WINDOW
     with job.make_client("tradingview", host, headers=headers, window=window) as client:
         landed = land(job.data_dir, fetch, tradingview.scan(client, question), job.clock)
         calls = client.calls
-    if landed.silent or landed.path is None:
+    if landed.unanswered or landed.path is None:
         raise DataError(
-            f"tradingview {question.path} does not know {', '.join(landed.silent)}; write them as "
-            "EXCHANGE:SYMBOL (what it does know is landed)"
+            f"tradingview {question.path} does not know {', '.join(landed.unanswered)}; write them "
+            "as EXCHANGE:SYMBOL (what it does know is landed)"
         )
     return LandedScan(landed.path, IngestReport((landed.path,), landed.rows, calls))
 

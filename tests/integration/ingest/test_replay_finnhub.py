@@ -221,7 +221,10 @@ def client_of(content, status=200):
     def answer(request):
         return httpx.Response(status, json=content)
 
-    said = {"judge": finnhub.judge, "is_notice": finnhub.is_notice}
+    said = {
+        "classify_refusal": finnhub.classify_refusal,
+        "is_refusal_body": finnhub.is_refusal_body,
+    }
     return VendorClient("finnhub", "https://h", transport=httpx.MockTransport(answer), **said)
 
 

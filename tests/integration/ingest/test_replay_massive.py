@@ -113,7 +113,7 @@ def test_a_session_landed_a_moment_ago_is_not_brought_along(market, data):
     days = [date(2020, 3, day) for day in (12, 9, 11)]
     with ReplayServer(market, MORNING_AFTER) as server:
         for again in (False, True):
-            asked = {"data": data / str(again), "vendor": "massive", "again": again}
+            asked = {"data": data / str(again), "vendor": "massive", "refetch": again}
             asked["dataset"] = "equities_bars_1d"
             assert [run(server, **asked, start=day, end=day).calls for day in days] == [1, 1, 1]
 

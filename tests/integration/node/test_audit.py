@@ -129,13 +129,13 @@ def test_a_repair_fills_the_gaps_of_the_candidates_and_of_nobody_else(node, data
     candidates(data, "AAA")
     publish(data, red("AAA", 5, 12) | red("BBB", 5))
     done = repair(node, "r1")
-    assert (done.symbols, done.tally.of("done"), done.tally.calls) == (("AAA",), 2, 2)
+    assert (done.symbols, done.summary.of("done"), done.summary.calls) == (("AAA",), 2, 2)
     assert landed_rows(data, BARS, "select symbol, t::date from landed order by 2") == [
         ("AAA", date(2020, 3, 5)),
         ("AAA", date(2020, 3, 12)),
     ]
     again = repair(node, "r1")
-    assert (sum(one.gaps for one in again.tables), again.tally.calls) == (0, 0)
+    assert (sum(one.gaps for one in again.tables), again.summary.calls) == (0, 0)
     assert server.requests == 2
 
 
@@ -146,7 +146,7 @@ def test_a_repair_asks_for_candidates_that_no_bar_was_ever_landed_of(node, data,
     cover(data, BARS, ("AAA",), begin, LAST)
     cover(data, BARS, ("BBB",), begin, FIRST - timedelta(days=1))
     done = repair(node, "r1")
-    assert (sum(one.gaps for one in done.tables), done.tally.of("done"), server.requests) == (
+    assert (sum(one.gaps for one in done.tables), done.summary.of("done"), server.requests) == (
         0,
         1,
         1,
@@ -155,7 +155,7 @@ def test_a_repair_asks_for_candidates_that_no_bar_was_ever_landed_of(node, data,
         ("BBB", len(trading_days()))
     ]
     done.require_whole()
-    assert (repair(node, "r1").tally.calls, server.requests) == (0, 1)
+    assert (repair(node, "r1").summary.calls, server.requests) == (0, 1)
 
 
 def test_a_repair_that_could_not_land_all_says_so(node, data, server):
@@ -163,7 +163,7 @@ def test_a_repair_that_could_not_land_all_says_so(node, data, server):
     publish(data, {})
     run(server, data, "alpaca", "assets")
     done = repair(node, "r1", most_fills=3)
-    assert done.tally.of("done") == 3
+    assert done.summary.of("done") == 3
     with pytest.raises(DataError, match="bars of 2 candidates are not landed: AAA, BBB"):
         done.require_whole()
 
@@ -172,7 +172,7 @@ def test_a_repair_fills_no_more_than_it_may(node, data):
     candidates(data, "AAA", "BBB")
     publish(data, red("AAA", 2, 6, 12) | red("BBB", 3))
     done = repair(node, "r1", most_fills=2)
-    assert (sum(one.gaps for one in done.tables), done.tally.of("done")) == (2, 2)
+    assert (sum(one.gaps for one in done.tables), done.summary.of("done")) == (2, 2)
 
 
 def test_a_repair_is_also_of_what_discovery_refused_for_its_gaps(node, data):

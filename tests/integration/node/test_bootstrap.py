@@ -20,7 +20,7 @@ import pytest
 from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control.tasks import Work
 from ingest.node.daemon import alone, work
-from ingest.node.execution.executor import Tally
+from ingest.node.execution.executor import WorkSummary
 from ingest.sync import run_ingest
 from ingest.transport.client import VendorClient
 from simulator.market.clocks import market_clock
@@ -84,12 +84,12 @@ def work_until_killed(data, url, clock):
 
 def work_all_of(node):
     """The queue until nothing is left; a vendor that is frozen is waited for."""
-    tally = Tally()
+    summary = WorkSummary()
     while any(status in ("PENDING", "LEASED") for (status,) in tasks(node, "status")):
         found = work(node)
-        tally.outcomes += found.outcomes
+        summary.outcomes += found.outcomes
         node.wait(300)
-    return tally
+    return summary
 
 
 def bootstrap(market, data, symbols, window, clock, stop_at):
@@ -113,7 +113,7 @@ def bootstrap(market, data, symbols, window, clock, stop_at):
         before, files = Counter(server.asked), len(landed_files(data, BARS))
         node = deep_node(data, server, clock)
         with alone(node):
-            tally = work_all_of(node)
+            summary = work_all_of(node)
         seconds = time.monotonic() - begun
     again = {what: times for what, times in server.asked.items() if times > 1}
     figures = {
@@ -126,7 +126,7 @@ def bootstrap(market, data, symbols, window, clock, stop_at):
         "seconds": round(seconds, 1),
     }
     print(json.dumps(figures))
-    assert tally.outcomes.total() == tally.of("done")
+    assert summary.outcomes.total() == summary.of("done")
     assert {status for (status,) in tasks(node, "status")} == {"DONE"}
     # Only the tasks whose answers were not landed yet are asked once more, and only once.
     assert {symbols for symbols, *_ in again} <= {symbol for symbol, _ in in_flight}

@@ -8,12 +8,12 @@ import pytest
 from ingest.control.pipeline_runs import pipeline_runs
 from ingest.control.tasks import Task
 from ingest.landing import bookmarks
-from ingest.landing.unanswered import silent
+from ingest.landing.unanswered import unanswered_symbols
 from ingest.node.daemon import run_once, tick, work
 from ingest.node.instances import HEAVY, alone
 from ingest.node.planning.probes import compare
-from ingest.node.stage_file import Stage, works, write_stage
-from ingest.node.stages.missing_history import UNLANDED
+from ingest.node.stage_file import Stage, tasks_for, write_stage
+from ingest.node.stages.missing_history import MISSING_HISTORY
 from ingest.vendors.dataset import newest_rows
 from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
@@ -57,7 +57,7 @@ def test_the_node_goes_on_with_all_that_can_be_read(tmp_path, place):
         stage = Stage(0, LAST + timedelta(days=1), starts, ("AAA", "BBB"))
         write_stage(data, stage)
         with node.queue() as queue:
-            queue.add(works(stage))
+            queue.add(tasks_for(stage))
         with alone(node):
             work(node)
             damage(landed_files(data, place)[-1])
@@ -67,7 +67,7 @@ def test_the_node_goes_on_with_all_that_can_be_read(tmp_path, place):
         assert {"crypto_filters", "options_chain"} <= queued
         assert newest_run(node, HEAVY).status == "SUCCEEDED"
         if place == MINUTES:
-            found = newest_run(node, UNLANDED)
+            found = newest_run(node, MISSING_HISTORY)
             assert found.status == "FAILED"
             assert str(data / "raw" / MINUTES) in found.metrics["error"]
         node = make_node(data, server, steps, lambda _data, _clock: stop())
@@ -96,7 +96,7 @@ def test_who_reads_rows_names_the_file_or_its_folder(tmp_path, spoil, monkeypatc
     with pytest.raises(DataError, match=f"{listing.path} cannot be read"):
         newest_rows(data, assets, "assets", ["symbol"])
     with pytest.raises(DataError, match=f"{landed.path} cannot be read"):
-        silent([(bars, landed)], LAST, lambda moment: moment.date())
+        unanswered_symbols([(bars, landed)], LAST, lambda moment: moment.date())
     task = Task(0, "equities_bars_1d", "AAA", LAST, LAST + timedelta(days=1), "QC_PROBE", 0, 0)
     with pytest.raises(DataError, match=f"{data / 'raw' / DAYS} cannot be read"):
         compare(node, task, "massive")

@@ -8,7 +8,7 @@ import pytest
 from ingest.control.limits import NodeLimits
 from ingest.control.tasks import Work
 from ingest.node.daemon import work
-from ingest.node.execution.executor import Order, Tally, work_all, work_lease
+from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all, work_lease
 from ingest.node.planning.forward import ages, forward
 from ingest.node.repair import backfill, repair
 from ingest.node.stage_file import Stage, stage_path, write_stage
@@ -92,11 +92,11 @@ def test_a_stuck_vendor_delays_no_other(market, data, steps):
                 inflight.append((lease.vendor, queue.budget.state("alpaca").inflight))
             return ()
 
-        tally = work_all(node, Order(filled=filled))
+        summary = work_all(node, WorkOptions(filled=filled))
     # The other vendor's task was filled while alpaca's were still waiting for an answer.
     assert [vendor for vendor, _ in inflight] == ["binance"]
     assert inflight[0][1] >= 1
-    assert tally.outcomes["alpaca", "unavailable"] >= 1
+    assert summary.outcomes["alpaca", "unavailable"] >= 1
     assert ("crypto_filters", "", "FORWARD", "DONE") in tasks(node)
 
 
@@ -105,8 +105,8 @@ def test_too_fast_freezes_one_vendor_for_its_seconds(market, data, steps):
         node = make_node(data, server, steps)
         object.__setattr__(node, "limits", NodeLimits(1, freeze_seconds={"alpaca": 90}))
         forward(node)
-        tally = work(node)
-        assert dict(tally.outcomes) == {("alpaca", "rate_limited"): 1, ("binance", "done"): 2}
+        summary = work(node)
+        assert dict(summary.outcomes) == {("alpaca", "rate_limited"): 1, ("binance", "done"): 2}
         assert spent(node) == {"alpaca": 1, "binance": 3}
         with node.queue() as queue:
             assert queue.budget.state("alpaca").is_frozen
@@ -194,7 +194,7 @@ def test_a_node_that_stops_gives_its_task_back_at_once(market, data, steps):
             lease = queue.lease_next(node.owner, node.providers, vendors=("alpaca",))
             assert lease is not None
             steps.stop = True
-            work_lease(node, queue, lease, Order(), Tally())
+            work_lease(node, queue, lease, WorkOptions(), WorkSummary())
         assert server.requests == 0
         assert {row[3] for row in tasks(node)} == {"PENDING"}
         steps.stop = False

@@ -8,7 +8,7 @@ from ingest.control.queue import LeaseLost
 from ingest.control.queue_store import LEASE_SECONDS
 from ingest.control.tasks import Work
 from ingest.node.execution.call_meter import RENEW_SECONDS, Allowance, Meter
-from ingest.node.execution.executor import Order, work_all
+from ingest.node.execution.executor import WorkOptions, work_all
 from ingest.transport.client import VendorClient
 from simulator.replay.server import ReplayServer
 from tests.support.markets import MORNING_AFTER, landed_rows, small_market
@@ -52,7 +52,7 @@ def test_a_slow_task_is_done_once_by_whoever_began_it(tmp_path, server, steps):
     node = make_node(tmp_path / "data", server, steps, make_client=SlowClient, settings=PROBING)
     queue_probe(node)
     begun = steps.steady
-    assert work_all(node, Order()).outcomes == {("massive", "done"): 1}
+    assert work_all(node, WorkOptions()).outcomes == {("massive", "done"): 1}
     assert steps.steady - begun > LEASE_SECONDS
     assert rivals == [None] * 5
     assert tasks(node, "status, attempts") == [("DONE", 0)]

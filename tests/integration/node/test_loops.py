@@ -113,11 +113,11 @@ def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
         client = second_vendor("massive", other.url)
         node = make_node(data, server, steps, full_build, client, PROBING)
         seed(node)
-        tally = run_once(node)
+        summary = run_once(node)
         queued = tasks(node)
         probes = [row for row in queued if row[2:] == ("QC_PROBE", "PENDING")]
         assert len(probes) == SAMPLE_SIZE
-        assert tally.of("done") == tally.outcomes.total() == len(queued) - len(probes)
+        assert summary.of("done") == summary.outcomes.total() == len(queued) - len(probes)
         assert sum(spent(node).values()) == server.requests + other.requests
         assert statuses(data).keys() == {"GREEN"}
         assert statuses(data, COINS).keys() == {"GREEN"}

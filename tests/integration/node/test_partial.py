@@ -79,7 +79,7 @@ def look(node):
 def test_symbols_without_the_last_bar_are_told_and_asked_again_after_twelve_hours(kept, capsys):
     node, server, steps, partial = kept
     found = ages(node)["equities_bars_1d"]
-    assert (found.newest, found.silent) == (LAST, LATE)
+    assert (found.newest, found.unanswered) == (LAST, LATE)
     show_status(node)
     assert "expected 2020-03-20; no bar of it: 2 symbols, BBB, BRK.B\n" in capsys.readouterr().out
     partial.late = ()
@@ -95,7 +95,7 @@ def test_symbols_without_the_last_bar_are_told_and_asked_again_after_twelve_hour
     steps.wait(3600)
     assert not ages(node)["equities_bars_1d"].is_fresh
     look(node)
-    assert (ages(node)["equities_bars_1d"].silent, partial.calls) == ((), 2)
+    assert (ages(node)["equities_bars_1d"].unanswered, partial.calls) == ((), 2)
     query = "select symbol, count(*) from landed where t::date = '2020-03-20' group by 1 order by 1"
     assert landed_rows(node.data_dir, BARS, query) == [(name, 1) for name in SYMBOLS]
 
@@ -110,7 +110,7 @@ def test_a_symbol_that_is_not_traded_any_more_is_asked_thrice_a_session(kept):
     # Until Monday evening no other session is expected.
     assert files == [1, 1, 2, 2, 3, 3, 3, 3, 3]
     found = ages(node)["equities_bars_1d"]
-    assert (found.is_fresh, found.silent) == (True, LATE)
+    assert (found.is_fresh, found.unanswered) == (True, LATE)
 
 
 def test_a_symbol_that_joined_the_stage_is_asked_for_at_once(kept):
@@ -150,4 +150,4 @@ def test_a_name_outside_the_stage_that_is_silent_makes_no_work(tmp_path):
     write_stage(node.data_dir, stage)
     cover(node.data_dir, BARS, ["ZZZ"], LAST, LAST, MORNING_AFTER - timedelta(hours=13))
     found = ages(node)["equities_bars_1d"]
-    assert (found.newest, found.is_fresh, found.silent) == (LAST, True, ())
+    assert (found.newest, found.is_fresh, found.unanswered) == (LAST, True, ())

@@ -165,10 +165,10 @@ def test_a_node_that_stops_and_a_long_freeze_are_not_waited_for(node, steps, sec
 def test_a_first_call_that_is_refused_gives_the_task_back(node):
     with node.queue() as queue:
         meter = in_the_middle(node, queue)
-        assert not meter.too_fast(RateLimited("too fast", None))
+        assert not meter.on_rate_limit(RateLimited("too fast", None))
         assert queue.budget.state("massive").frozen_seconds == node.limits.freeze("massive")
         meter.calls += 1
-        assert meter.too_fast(RateLimited("too fast", 200))
+        assert meter.on_rate_limit(RateLimited("too fast", 200))
         assert queue.budget.state("massive").frozen_seconds == 200
 
 

@@ -15,7 +15,7 @@ from ingest.node.stage_file import Stage, StageRule, read_stage, stage_path, wri
 from ingest.node.stages import gate as stage_gate
 from ingest.node.stages.coverage import Coverage, coverage
 from ingest.node.stages.gate import GATE, gate
-from ingest.node.stages.missing_history import UNLANDED
+from ingest.node.stages.missing_history import MISSING_HISTORY
 from simulator.replay.server import ReplayServer
 from tests.support.markets import (
     FIRST,
@@ -169,7 +169,7 @@ def test_the_next_stage_begins_when_both_are_green(serve, data, monkeypatch):
     assert (
         seen.metrics["tasks"] == len(tasks(node)) == sum(len(spans) for spans in windows.values())
     )
-    assert "all sessions are landed" in said_of(node, UNLANDED)[DAYS]
+    assert "all sessions are landed" in said_of(node, MISSING_HISTORY)[DAYS]
     # There is no stage after it, and nothing more to queue.
     plan(node, heavy=True)
     assert (read_stage(data), len(tasks(node))) == (stage, seen.metrics["tasks"])

@@ -13,7 +13,7 @@ import pytest
 from ingest.control.pipeline_runs import pipeline_runs, start_run
 from ingest.node import daemon as loops
 from ingest.node.daemon import last_start, run_node, run_once, tick
-from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, seat
+from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, join_instance
 from ingest.node.planning.forward import forward
 from simulator.replay.server import ReplayServer
 from tests.support.markets import FIRST, MORNING_AFTER, small_market
@@ -154,8 +154,8 @@ def test_of_nothing_no_lake_is_built(tmp_path, server):
     node_of_dead_host = replace(node, base_url="http://127.0.0.1:1")
     with alone(node):
         tick(node_of_dead_host, None)
-    tally = run_once(node_of_dead_host)
-    assert (builds.at, tally.of("done"), tally.of("unavailable") > 0) == ([], 0, True)
+    summary = run_once(node_of_dead_host)
+    assert (builds.at, summary.of("done"), summary.of("unavailable") > 0) == ([], 0, True)
     # The vendor is back: the first bars make the first lake.
     steps.wait(3600)
     run_once(node)
@@ -221,10 +221,10 @@ def test_a_build_that_is_told_to_stop_ends_at_once_and_frees_its_lock(data):
 
 def test_a_second_node_has_an_owner_of_its_own_and_leads_when_the_first_is_gone(data, server):
     node = make_node(data, server, Steps())
-    with seat(node) as first, seat(node) as second:
+    with join_instance(node) as first, join_instance(node) as second:
         assert (first.node.owner, second.node.owner) == ("node-1", "node-1.1")
         assert (first.leads(), second.leads()) == (True, False)
         first.leave()
         assert second.leads()
-        with seat(node) as third:
+        with join_instance(node) as third:
             assert (third.node.owner, third.leads()) == ("node-1.2", False)

@@ -11,9 +11,9 @@ from ingest.control.tasks import Work
 from ingest.landing import bookmarks
 from ingest.node.daemon import plan, work
 from ingest.node.instances import alone
-from ingest.node.stage_file import Stage, read_stage, works, write_stage
+from ingest.node.stage_file import Stage, read_stage, tasks_for, write_stage
 from ingest.node.stages.coverage import coverage
-from ingest.node.stages.missing_history import UNLANDED, of_stage
+from ingest.node.stages.missing_history import MISSING_HISTORY, missing_history
 from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.support.markets import (
@@ -51,7 +51,7 @@ def begin(data, node, *datasets, start=FIRST):
     stage = Stage(0, END, dict.fromkeys(datasets, start), NAMES)
     write_stage(data, stage)
     with node.queue() as queue:
-        queue.add(works(stage))
+        queue.add(tasks_for(stage))
 
 
 def outcomes(node):
@@ -82,7 +82,7 @@ def test_a_bootstrap_that_an_outage_failed_is_tried_again_each_day_and_heals(tmp
         plan(node, heavy=True)
         drive(node, steps, 6)
         assert (outcomes(node), down.requests) == ({"FAILED": 2}, 2 * asked)
-        assert "not landed" in of_stage(node)[0].line()
+        assert "not landed" in missing_history(node)[0].line()
     steps.wait(24 * HOUR)
     with ReplayServer(market, steps.wall) as server:
         node = make_node(data, server, steps)
@@ -90,7 +90,7 @@ def test_a_bootstrap_that_an_outage_failed_is_tried_again_each_day_and_heals(tmp
         plan(node, heavy=True)
         drive(node, steps, 1)
         assert outcomes(node) == {"DONE": 2}
-        assert of_stage(node)[0].windows == ()
+        assert missing_history(node)[0].windows == ()
 
 
 def test_lost_minutes_and_lost_first_days_are_told_and_land_again(tmp_path, data, monkeypatch):
@@ -124,7 +124,7 @@ def test_lost_minutes_and_lost_first_days_are_told_and_land_again(tmp_path, data
             CliRunner().invoke(node_group, ["status"]).output
         )
         work(node)
-        assert of_stage(node)[1].windows == of_stage(node)[0].windows == ()
+        assert missing_history(node)[1].windows == missing_history(node)[0].windows == ()
         # One call for each file that was lost, none for the others.
         assert server.requests - requests == len(lost)
         plan(node, heavy=True)
@@ -133,7 +133,7 @@ def test_lost_minutes_and_lost_first_days_are_told_and_land_again(tmp_path, data
 
 def said(node):
     with node.control() as control:
-        return pipeline_runs(control, UNLANDED)[0].metrics["unlanded"]
+        return pipeline_runs(control, MISSING_HISTORY)[0].metrics["unlanded"]
 
 
 def test_what_was_asked_in_vain_before_the_first_bar_is_not_asked_again(tmp_path, data):

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 
 from ingest.catalog.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
-from ingest.catalog.routing import Known, route, route_window
+from ingest.catalog.routing import RoutingFacts, route, route_window
 from ingest.node import providers
 from ingest.vendors.registry import DATASETS
 from tests.support.queues import capability, registry
@@ -137,7 +137,7 @@ def test_who_has_filled_the_partition_goes_behind_who_has_not():
     both = registry(one, two)
 
     def order(**green):
-        known = Known(green=green)
+        known = RoutingFacts(green=green)
         return vendors("equities_bars_1d", registry=both, known=known)
 
     assert order() == ["one", "two"]
@@ -152,7 +152,7 @@ def test_the_score_is_the_sum_of_its_parts():
         capability("two", uniqueness=0.5, priority=4, delay_days=3, soft_daily_cap=100),
         capability("three", priority=1),
     )
-    known = Known(green={"three": {"A"}}, spent={"two": 85})
+    known = RoutingFacts(green={"three": {"A"}}, spent={"two": 85})
     asof = TODAY - timedelta(days=5)
     found = route("equities_bars_1d", asof, ["A", "B"], today=TODAY, registry=rows, known=known)
     assert [(provider.vendor, provider.score) for provider in found] == [

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.landing import windows
-from ingest.landing.windows import asks, begin_of, merged
+from ingest.landing.windows import first_missing_day, merged, plan_fetches
 
 HISTORY, END = date(2000, 1, 1), date(2020, 3, 20)
 
@@ -16,7 +16,7 @@ def back(day):
 
 
 def begin(covered, start=None, end=END):
-    return begin_of({"A": covered} if covered else {}, "A", start, end, HISTORY, back)
+    return first_missing_day({"A": covered} if covered else {}, "A", start, end, HISTORY, back)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_where_to_go_on(covered, start, expected):
 
 def test_symbols_with_the_same_window_share_a_fetch():
     starts = {"A": date(2020, 3, 16), "B": None, "C": date(2020, 3, 16), "D": date(2020, 3, 19)}
-    found = asks(list(starts), starts.get, END)
+    found = plan_fetches(list(starts), starts.get, END)
     assert [(ask.symbols, ask.start, ask.end) for ask in found] == [
         (("A", "C"), date(2020, 3, 16), END),
         (("D",), date(2020, 3, 19), END),
@@ -55,8 +55,8 @@ def test_symbols_with_the_same_window_share_a_fetch():
 
 def test_a_long_window_takes_few_symbols_and_a_short_one_many():
     names = [f"S{number}" for number in range(2000)]
-    years = asks(names, lambda symbol: HISTORY, END)
-    nights = asks(names, lambda symbol: date(2020, 3, 16), END)
+    years = plan_fetches(names, lambda symbol: HISTORY, END)
+    nights = plan_fetches(names, lambda symbol: date(2020, 3, 16), END)
     assert max(len(ask.symbols) for ask in years) * 252 * 20 <= 1.05 * windows.ROWS_PER_FETCH
     assert len(nights) == 4
     assert [symbol for ask in nights for symbol in ask.symbols] == sorted(names)
@@ -93,7 +93,7 @@ def test_what_is_asked_closes_the_gap_to_the_end(spans, end):
 def test_a_window_in_which_one_symbol_is_too_much_is_cut_without_holes(monkeypatch):
     monkeypatch.setattr(windows, "ROWS_PER_FETCH", 10 * 960)
     start = date(2020, 1, 1)
-    found = asks(["A", "B"], lambda symbol: start, END, rows_per_session=960)
+    found = plan_fetches(["A", "B"], lambda symbol: start, END, rows_per_session=960)
     assert {ask.symbols for ask in found if ask.end < END} == {("A",), ("B",)}
     spans = [(ask.start, ask.end) for ask in found if "A" in ask.symbols]
     assert merged(spans) == [(start, END)]

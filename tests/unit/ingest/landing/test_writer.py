@@ -146,14 +146,14 @@ def test_pages_out_of_order_all_land(tmp_path):
 def test_silence_of_named_symbols_is_reported_and_not_counted_as_covered(tmp_path):
     fetch = Fetch(BARS, "d", "h", FETCH.start, FETCH.end, ("AAA", "BBB"), frozenset(["BBB"]))
     landed = land(tmp_path, fetch, [page(bar())], CLOCK)
-    assert landed.silent == ("BBB",)
+    assert landed.unanswered == ("BBB",)
     assert pq.read_metadata(landed.path).metadata[b"trademl_symbols"] == b"AAA"
 
 
 def test_where_every_symbol_is_unknown_no_file_appears(tmp_path):
     fetch = Fetch(BARS, "d", "h", FETCH.start, FETCH.end, ("BBB",), frozenset(["BBB"]))
     landed = land(tmp_path, fetch, [page()], CLOCK)
-    assert (landed.path, landed.rows, landed.silent) == (None, 0, ("BBB",))
+    assert (landed.path, landed.rows, landed.unanswered) == (None, 0, ("BBB",))
     assert leftovers(tmp_path) == []
 
 

@@ -9,7 +9,7 @@ from ingest.node.stage_file import (
     read_stage,
     stage_of,
     stage_path,
-    works,
+    tasks_for,
     write_stage,
 )
 from trademl.errors import ConfigError
@@ -59,7 +59,7 @@ def test_too_few_and_too_many_symbols_are_refused(symbols):
 
 
 def test_a_stages_work_is_every_symbol_of_every_dataset():
-    made = list(works(stage_of(0, RULE, ["A", "B"], TODAY)))
+    made = list(tasks_for(stage_of(0, RULE, ["A", "B"], TODAY)))
     assert [(work.dataset, work.symbol, work.start.year) for work in made] == [
         ("equities_bars_1d", "A", 2021),
         ("equities_bars_1d", "B", 2021),

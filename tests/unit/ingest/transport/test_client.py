@@ -41,7 +41,7 @@ def get(client, **page):
     return client.get("/v2/x", {"symbols": "A,B", "limit": 2}, msgspec.json.decode, page or None)
 
 
-def too_fast(**headers):
+def on_rate_limit(**headers):
     return httpx.Response(429, json={"message": "too many requests."}, headers=headers)
 
 
@@ -68,7 +68,7 @@ def test_pages_of_one_request_share_its_hash_and_another_request_does_not():
 @pytest.mark.parametrize(
     "trouble",
     [
-        too_fast(**{"Retry-After": "2"}),
+        on_rate_limit(**{"Retry-After": "2"}),
         httpx.Response(503),
         httpx.Response(200, content=b'{"cut'),
         httpx.ReadTimeout("slow"),
@@ -89,7 +89,7 @@ def test_passing_trouble_is_tried_again(trouble):
 
 
 def test_a_storm_of_429_ends_in_one_clear_line_after_three_tries():
-    host = Host(too_fast(**{"Retry-After": "7"}))
+    host = Host(on_rate_limit(**{"Retry-After": "7"}))
     with client_of(host) as client, pytest.raises(RateLimited) as caught:
         get(client)
     assert client.calls == 3
@@ -105,7 +105,9 @@ def test_the_wait_is_the_one_that_the_vendor_asks_for(monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
     reset = {"X-RateLimit-Reset": "1577880030", "Date": "Wed, 01 Jan 2020 12:00:00 GMT"}
-    host = Host(too_fast(**{"Retry-After": "7"}), too_fast(**reset), httpx.Response(200, json={}))
+    host = Host(
+        on_rate_limit(**{"Retry-After": "7"}), on_rate_limit(**reset), httpx.Response(200, json={})
+    )
     with stamina.set_testing(False), client_of(host) as client:
         get(client)
     assert waits == [7.0, 30.0]
@@ -126,7 +128,7 @@ def test_without_a_hint_the_wait_grows_and_stays_small(monkeypatch):
 
 
 def test_a_wait_that_is_too_long_is_left_to_the_caller():
-    host = Host(too_fast(**{"Retry-After": "3600"}))
+    host = Host(on_rate_limit(**{"Retry-After": "3600"}))
     with client_of(host) as client, pytest.raises(RateLimited) as caught:
         get(client)
     assert client.calls == 1
@@ -273,11 +275,11 @@ def test_an_address_that_the_vendor_gives_is_asked_as_it_is():
 
 
 def test_a_vendor_may_mean_something_else_by_a_status():
-    def judge(status, said):
+    def classify_refusal(status, said):
         return NotEntitled if status == 403 and "upgrade" in said else None
 
     host = Host(httpx.Response(403, json={"message": "please upgrade"}), httpx.Response(403))
-    with client_of(host, judge=judge) as client:
+    with client_of(host, classify_refusal=classify_refusal) as client:
         with pytest.raises(NotEntitled, match="the plan or the place"):
             get(client)
         with pytest.raises(Rejected):
@@ -289,12 +291,15 @@ def test_all_that_was_said_is_judged_and_little_of_it_shown():
     """A page with 403 is a firewall's, so an outage; its markup is not shown."""
     heard = []
 
-    def judge(status, said):
+    def classify_refusal(status, said):
         heard.append(said)
 
     page = f"<!DOCTYPE html>{'<style> a </style>' * 50}<h1>Too{' ' * 300}fast, {SECRET}</h1>"
     answer = httpx.Response(403, text=page + "x" * 300 + " the end")
-    with client_of(Host(answer), judge=judge) as client, pytest.raises(Unavailable) as caught:
+    with (
+        client_of(Host(answer), classify_refusal=classify_refusal) as client,
+        pytest.raises(Unavailable) as caught,
+    ):
         get(client)
     assert heard[0].endswith(" the end")
     assert SECRET not in heard[0]
@@ -305,7 +310,10 @@ def test_all_that_was_said_is_judged_and_little_of_it_shown():
 @pytest.mark.parametrize(("headers", "seconds"), [({}, 600.0), ({"Retry-After": "7200"}, 7200.0)])
 def test_a_ban_that_a_vendor_speaks_of_lasts_as_long_as_it_says(headers, seconds):
     host = Host(httpx.Response(403, headers=headers))
-    with client_of(host, judge=lambda *_: Banned) as client, pytest.raises(Banned) as caught:
+    with (
+        client_of(host, classify_refusal=lambda *_: Banned) as client,
+        pytest.raises(Banned) as caught,
+    ):
         get(client)
     assert (client.calls, caught.value.retry_after) == (1, seconds)
 
@@ -313,7 +321,7 @@ def test_a_ban_that_a_vendor_speaks_of_lasts_as_long_as_it_says(headers, seconds
 def test_without_a_hint_the_vendors_own_window_is_waited(monkeypatch):
     waits = []
     monkeypatch.setattr("time.sleep", waits.append)
-    host = Host(too_fast(), httpx.Response(200, json={}))
+    host = Host(on_rate_limit(), httpx.Response(200, json={}))
     with stamina.set_testing(False), client_of(host, window=60.0) as client:
         get(client)
     assert waits == [60.0]

@@ -31,7 +31,11 @@ KEYS = Settings(
 )
 PAYLOADS = SHARED_DATA / "payloads"
 recorded = pytest.mark.skipif(not PAYLOADS.exists(), reason="no recorded payloads beside this")
-AV = {"judge": alphavantage.judge, "is_notice": alphavantage.is_notice, "window": 2.0}
+AV = {
+    "classify_refusal": alphavantage.classify_refusal,
+    "is_refusal_body": alphavantage.is_refusal_body,
+    "window": 2.0,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +107,9 @@ def test_recorded_observations_land_whole():
         )
 
     transport = httpx.MockTransport(answer)
-    with VendorClient("fred", "https://host", transport=transport, judge=fred.judge) as client:
+    with VendorClient(
+        "fred", "https://host", transport=transport, classify_refusal=fred.classify_refusal
+    ) as client:
         (page,) = fred.observations(client, "SP500", None)
     assert page.rows.num_rows == told["count"] == 2_609
     values = [row["value"] for row in told["observations"]]
@@ -134,7 +140,7 @@ def test_recorded_series_and_the_recorded_refusal():
 )
 def test_recorded_facts_land_whole(name, count):
     body = payload(f"sec/companyfacts_CIK{name}.json.gz")
-    with client_of("sec_edgar", body, judge=sec_edgar.judge) as client:
+    with client_of("sec_edgar", body, classify_refusal=sec_edgar.classify_refusal) as client:
         (page,) = sec_edgar.companyfacts(client, name[:10])
     assert page.rows.num_rows == count
     assert page.rows.column("extra").null_count == count
@@ -178,7 +184,7 @@ def test_recorded_submissions_name_files_that_must_be_whole(name, count):
 )
 def test_fmp_says_no_with_a_good_status_too(said, error):
     body = json.dumps({"Error Message": said}).encode()
-    options = {"judge": fmp.judge, "is_notice": fmp.is_notice}
+    options = {"classify_refusal": fmp.classify_refusal, "is_refusal_body": fmp.is_refusal_body}
     with client_of("fmp", body, **options) as client, pytest.raises(error) as caught:
         list(fmp.statements(client, schema.INCOME, "AAA"))
     assert type(caught.value) is error
@@ -236,7 +242,7 @@ def test_a_refusal_is_taken_for_what_it_is(tmp_path, vendor, dataset, status, bo
 def test_a_quarter_may_be_without_an_index_in_its_first_week(absent):
     status, body = absent
     first = date(2026, 10, 1)
-    with client_of("sec_edgar", body, status, judge=form25.judge) as client:
+    with client_of("sec_edgar", body, status, classify_refusal=form25.classify_refusal) as client:
         assert list(form25.removals(client, first, date(2026, 10, 8))) == []
         with pytest.raises(Unavailable, match="no index of the quarter from 2026-10-01"):
             list(form25.removals(client, first, date(2026, 10, 9)))
