@@ -238,7 +238,7 @@ def test_a_training_that_dies_leaves_nothing_half_visible(
         raise KeyboardInterrupt
 
     quick = short(profile, seed=7)
-    monkeypatch.setattr(pipeline.artefacts, "write_onnx", killed)
+    monkeypatch.setattr(pipeline.writer, "write_onnx", killed)
     with pytest.raises(KeyboardInterrupt):
         retrain(trained, quick)
     assert sorted(path.name for path in models.iterdir()) == before
