@@ -125,7 +125,9 @@ def _become_dbt(manifest: Any, request: dict[str, Any]) -> None:
         os.environ.update(request["env"])
         from dbt.cli.main import cli
 
-        cli.main(request["arguments"], obj={"manifest": manifest, "callbacks": []})
+        # With variables of its own it parses the project anew: what there is may hang on them.
+        given = {} if "--vars" in request["arguments"] else {"manifest": manifest}
+        cli.main(request["arguments"], obj={**given, "callbacks": []})
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:
