@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.markets import MORNING_AFTER, SYMBOLS, small_market
 
+from tests.support.markets import MORNING_AFTER, SYMBOLS, small_market
 from trademl.clock import iso
 
 ROOT = Path(__file__).resolve().parents[3]
