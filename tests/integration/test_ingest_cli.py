@@ -107,8 +107,8 @@ def test_candidates_that_name_nothing_are_refused(tmp_path):
         (coins, ConfigError, "no candidate is equity or etf, as equities_bars_1d is"),
         ([*coins, "--symbols", "A"], ConfigError, "--symbols or --candidates, not both"),
         (["--candidates", str(tmp_path / "none.json")], ConfigError, "No such file"),
-        (["--candidates", str(tmp_path / "broken.json")], DataError, "no list of candidates"),
-        (["--candidates", str(tmp_path / "latin.json")], DataError, "no list of candidates"),
+        (["--candidates", str(tmp_path / "broken.json")], DataError, "not a list of candidates"),
+        (["--candidates", str(tmp_path / "latin.json")], DataError, "not a list of candidates"),
     ]:
         with pytest.raises(error, match=says):
             run(tmp_path, *bars, *arguments)

@@ -45,7 +45,7 @@ def test_a_list_may_be_bare_or_under_data_and_names_each_symbol_once(tmp_path, w
 
 
 def test_what_discovery_writes_is_such_a_list(tmp_path):
-    """The two packages share nothing but the file."""
+    """The two packages share nothing but the file and its schema."""
     found = [candidate("NYSE:BRK.B", LONG_SCAN), candidate("AMEX:SPY", LONG_SCAN, type="fund")]
     meta = {"run_id": "R1", "generated_at": "2020-12-30T13:00:00Z", "version": "v000007"}
     for path in (
@@ -64,14 +64,14 @@ def test_what_discovery_writes_is_such_a_list(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("not json", "is no list of candidates"),
+        ("not json", "is not a list of candidates"),
         ('{"meta": {}}', "missing required field `data`"),
         ("[]", "has no candidates"),
         ('{"data": [], "meta": {"generated_at": "noon"}}', "Invalid RFC3339"),
         ([{"symbol": "NYSE:AAA"}], "missing required field `direction`"),
         ([record(direction="long")], "Invalid enum value 'long'"),
-        ([record("AAA")], "is no list of candidates"),
-        ([record("NYSE:../../x")], "is no list of candidates"),
+        ([record("AAA")], "is not a list of candidates"),
+        ([record("NYSE:../../x")], "is not a list of candidates"),
         ([record(exchange="NASDAQ")], "NYSE:AAA has exchange NASDAQ"),
         ([record(physical_symbol="BBB")], "physical_symbol BBB"),
     ],
@@ -85,7 +85,7 @@ def test_what_is_no_list_is_one_line(tmp_path, content, says):
 def test_a_list_that_is_no_text_is_one_error(tmp_path):
     path = tmp_path / "c.json"
     path.write_bytes(b'[{"symbol": "NYSE:\xc9", "direction": "LONG"}]')
-    with pytest.raises(DataError, match="is no list of candidates"):
+    with pytest.raises(DataError, match="is not a list of candidates"):
         read_candidates(path, LONG)
 
 
