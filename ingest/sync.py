@@ -1,7 +1,7 @@
 """``trademl ingest run``: lands what is missing of one dataset of one vendor, and nothing else."""
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest.landing.job import IngestReport, Job
 from ingest.transport.client import ClientFactory, VendorClient
+from ingest.vendors.dataset import Dataset
 from ingest.vendors.registry import DATASETS
 from trademl.errors import ConfigError, DataError
 from trademl.files import sha256_of_bytes, write_atomic
@@ -54,7 +55,7 @@ def run_ingest(
         DataError: A payload or a landed file cannot be trusted, or a named symbol is not known.
         VendorError: The vendor refused or failed.
     """
-    land_missing = _dataset(vendor, dataset)
+    declared = _dataset(vendor, dataset)
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
             raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
@@ -62,11 +63,13 @@ def run_ingest(
         raise ConfigError(f"start {start} is after end {end}")
     named = None
     if symbols is not None:
-        named = tuple(dict.fromkeys(from_vendor(vendor, symbol) for symbol in symbols))
+        named = tuple(
+            dict.fromkeys(from_vendor(symbol, declared.endpoint.class_mark) for symbol in symbols)
+        )
     keep = partial(_keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, on_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, refetch)
-    return replace(land_missing(job), calls=clients.calls)
+    return replace(declared.land(job), calls=clients.calls)
 
 
 def _keep_body(data_dir: Path, vendor: str, body: bytes) -> Path:
@@ -112,7 +115,7 @@ class _Clients:
         return sum(client.calls for client in self._opened)
 
 
-def _dataset(vendor: str, dataset: str) -> Callable[[Job], IngestReport]:
+def _dataset(vendor: str, dataset: str) -> Dataset:
     if (vendor, dataset) not in DATASETS:
         known = ", ".join(" ".join(names) for names in DATASETS)
         raise ConfigError(f"no dataset {dataset!r} of vendor {vendor!r}; there are: {known}")
