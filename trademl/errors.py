@@ -97,7 +97,7 @@ class NotEntitled(VendorError):
 
 
 class SolverError(TradeMLError):
-    """The optimiser has no acceptable answer."""
+    """The optimizer has no acceptable answer."""
 
     exit_code = 5
 

@@ -1,6 +1,6 @@
 """The probability of backtest overfitting, by combinatorially symmetric cross-validation.
 
-All Sharpe ratios are per period (not annualised).
+All Sharpe ratios are per period (not annualized).
 """
 
 from collections.abc import Iterator
@@ -152,6 +152,6 @@ def _slope(inside: FloatArray, outside: FloatArray) -> float | None:
     """Least-squares slope of outside on inside, None where it is not defined."""
     if not (np.isfinite(inside).all() and np.isfinite(outside).all()):
         return None
-    centred = inside - inside.mean()
-    spread = float(centred @ centred)
-    return float(centred @ outside) / spread if spread > 0.0 else None
+    centered = inside - inside.mean()
+    spread = float(centered @ centered)
+    return float(centered @ outside) / spread if spread > 0.0 else None

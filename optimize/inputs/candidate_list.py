@@ -1,7 +1,7 @@
 """The data selector: a run's list of candidates, and whether the lake has every one of them.
 
 A list decides who may be chosen, and each of its symbols is required: one that the lake lacks, or
-knows only up to an earlier session, stops the run by name. Nothing is ever fetched (S1 3.3).
+knows only up to an earlier session, stops the run by name. Nothing is ever fetched.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Sharpe ratios judged by their length, their moments and the trials behind them.
 
-All Sharpe ratios are per period (not annualised), kurtosis is raw (3 for a normal).
+All Sharpe ratios are per period (not annualized), kurtosis is raw (3 for a normal).
 """
 
 from math import e, inf, sqrt
