@@ -6,9 +6,9 @@ from pathlib import Path
 import click
 
 from ingest.control.metered_client import client_by_hand
-from ingest.discovery.candidate_symbols import listed_symbols
 from ingest.sync import run_ingest
 from simulator.replay.server import ReplayServer
+from trademl.candidate_file import LAKE_ASSET_TYPES, listed_symbols
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso
 from trademl.errors import ConfigError
@@ -120,7 +120,7 @@ def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:
 
 def _candidates(files: tuple[Path, ...], dataset: str) -> list[str]:
     """The symbols of candidates files that a dataset may have."""
-    types = ("spot",) if dataset.startswith("crypto") else ("equity", "etf")
+    types = LAKE_ASSET_TYPES["crypto" if dataset.startswith("crypto") else "equity"]
     found = sorted({symbol for file in files for symbol in listed_symbols(file, types)})
     if not found:
         said = ", ".join(str(file) for file in files)
