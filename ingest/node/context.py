@@ -58,8 +58,8 @@ class Node:
 
     def __post_init__(self) -> None:
         spent = spent_lately(control_path(self.data_dir), self.clock)
-        found = providers_of(self.registry, self.settings, lambda: self.now().date(), spent)
-        object.__setattr__(self, "providers", found)
+        providers = providers_of(self.registry, self.settings, lambda: self.now().date(), spent)
+        object.__setattr__(self, "providers", providers)
 
     def now(self) -> datetime:
         """The wall clock, UTC."""

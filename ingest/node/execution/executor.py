@@ -215,13 +215,13 @@ def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
         # No text of it: who raised it did not think of keys.
         raise DataError(
             f"{lease.vendor} {lease.task.dataset} met a fault of TradeML, {type(fault).__name__} "
-            f"{_place(fault)}: the task is put off, all others go on; please report it"
+            f"{_location(fault)}: the task is put off, all others go on; please report it"
         ) from None
     finally:
         meter.settle()
 
 
-def _place(fault: Exception) -> str:
+def _location(fault: Exception) -> str:
     """The last line of ours on the way to a fault."""
     ours = Path(__file__).parents[2]
     frames = [
