@@ -1,4 +1,4 @@
-"""What one node allows itself, from its settings."""
+"""Limits of one node on calls and parallel work, from its settings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is written to a row of ``backfill_queue``, and to the lease on it."""
+"""Writes to the rows of ``backfill_queue`` and to the leases on them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""What a control file says, read without touching it: a look never blocks a node, nor waits for it.
+"""Read-only access to the control database: a look never blocks a node, nor waits for it.
 
 A read-only connection sees the last committed state (WAL), makes no file and moves no clock.
 """

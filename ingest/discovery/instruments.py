@@ -1,4 +1,4 @@
-"""How candidates can be ordered: tick, lot and precision, from rules and landed filters only."""
+"""Instrument metadata: tick, lot and precision, from rules and landed filters only."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Whether the lake holds what a scanner found: only that may go on to selection."""
+"""Check of candidates against the lake: only what it holds may go on to selection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

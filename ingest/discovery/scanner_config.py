@@ -1,4 +1,4 @@
-"""Scanners: layers of YAML laid over each other, checked completely before anything is asked."""
+"""Scanner configuration: layers of YAML, checked completely before anything is asked."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Scanners at work: each asks and lands by itself, whatever becomes of the others."""
+"""Execution of scanners: each asks and lands by itself, whatever becomes of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

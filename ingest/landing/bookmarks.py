@@ -1,4 +1,4 @@
-"""What has been landed, read back from the envelopes in the footers of landed files."""
+"""Bookmarks: the envelopes of landed files, read back from their Parquet footers."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Landing piece by piece: what is landed stays when the vendor stops in the middle."""
+"""Landing in chunks: what is landed stays when the vendor stops in the middle."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Landing of bars that a vendor gives for the whole market, one session per call."""
+"""Landing of bars of the whole market, one session per call."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

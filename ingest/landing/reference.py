@@ -1,4 +1,4 @@
-"""Landing of what changes rarely: listings, calendars, corporate actions, reference files."""
+"""Landing of reference data: listings, calendars, corporate actions, reference files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Landing of bars: every symbol up to the last complete session, and no further."""
+"""Landing of bars by symbol: up to the last complete session, and no further."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,8 +66,10 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
     before = bookmarks.landed(job.data_dir, source.endpoint)
     is_stale = _is_stale(source, before, end)
-    missing = _silent(source, before, symbols, end) if end == last and not is_stale else {}
-    wanted = _asks(job, source, symbols, before, end, missing)
+    missing = (
+        _unanswered_symbols(source, before, symbols, end) if end == last and not is_stale else {}
+    )
+    wanted = _plan_fetches(job, source, symbols, before, end, missing)
     is_late = not wanted and is_stale and _is_live(job, source, end)
     if is_late:
         # Covered but stale: the vendor was late or down when it was asked, so it is asked again.
@@ -89,7 +91,7 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     return IngestReport(files, sum(landed.rows for landed in done), skipped=skipped)
 
 
-def _asks(
+def _plan_fetches(
     job: Job,
     source: BarSource,
     symbols: list[str],
@@ -111,7 +113,7 @@ def _asks(
     return _grouped(source, symbols, begin, end)
 
 
-def _silent(
+def _unanswered_symbols(
     source: BarSource, before: list[Envelope], symbols: list[str], end: date
 ) -> Mapping[str, Unanswered]:
     """The symbols wanted that were asked for the last session and have no bar of it."""

@@ -1,4 +1,4 @@
-"""Symbols that were asked for a session and have no bar of it: late, halted or gone.
+"""Unanswered symbols: requested for a session, but without a bar of it (late, halted or gone).
 
 The newest bar of a dataset says nothing of them. They are asked again, but not for ever.
 """

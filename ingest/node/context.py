@@ -1,4 +1,4 @@
-"""What every part of the data node is given."""
+"""The context of a data node: settings, clock, registry, limits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which vendors may fill a task of the queue."""
+"""Choice of the vendors that may fill a task of the queue."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date

@@ -1,4 +1,4 @@
-"""Work on demand: the queue's backfills, and the gaps of one run's candidates."""
+"""Repair on demand: the queue's backfills, and the gaps of one run's candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Setting up a data node: steps that may be repeated, and the answers they were given."""
+"""Setup of a data node in repeatable steps, and the answers they were given."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,8 +143,8 @@ def preview(setup: Setup) -> Iterator[str]:
     control = control_path(setup.data_dir)
     yield f"{CONTROL}: {'there is' if control.exists() else 'would make'} {control}"
     stage = _stage_for(setup)
-    there = stage_path(setup.data_dir).exists()
-    yield f"{STAGE}: {'there is' if there else 'would write'} {_stage_summary(setup, stage)}"
+    exists = stage_path(setup.data_dir).exists()
+    yield f"{STAGE}: {'there is' if exists else 'would write'} {_stage_summary(setup, stage)}"
     tasks = sum(
         sum(1 for _ in chunks(work.start, work.end, setup.registry.max_days(work.dataset)))
         for history in _unlanded(setup)
@@ -167,11 +167,11 @@ def _control(setup: Setup) -> str:
 
 
 def _stage(setup: Setup) -> str:
-    there = read_stage(setup.data_dir) is not None
+    exists = read_stage(setup.data_dir) is not None
     stage = _stage_for(setup)
-    if not there:
+    if not exists:
         write_stage(setup.data_dir, stage)
-    return f"{'there is' if there else 'wrote'} {_stage_summary(setup, stage)}"
+    return f"{'there is' if exists else 'wrote'} {_stage_summary(setup, stage)}"
 
 
 def _seed(setup: Setup) -> str:

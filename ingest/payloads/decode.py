@@ -1,4 +1,4 @@
-"""A page of a vendor's answer as an Arrow table, checked for its shape while it is read."""
+"""Decoding of a page into an Arrow table, checked for its shape while it is read."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The one door to the network: keys in headers, time limits and at most three tries."""
+"""The HTTP client of all vendors: keys in headers, time limits and at most three tries."""
 
 import json
 import logging
@@ -140,8 +140,8 @@ class VendorClient:
         self._query_keys = dict(query_keys or {})
         kept = (*(headers or {}).values(), *self._query_keys.values())
         self._secrets = _secret_forms(kept)
-        self._judge = classify_refusal
-        self._is_notice = is_refusal_body
+        self._classify_refusal = classify_refusal
+        self._is_refusal_body = is_refusal_body
         self._pace = pace
         self._window = window
         self._tries = tries
@@ -289,7 +289,9 @@ class VendorClient:
                 raise Unavailable(message) from error
             reason = self._one_line(str(error)) or type(error).__name__
             raise Unavailable(f"{self.vendor} {path} broke off: {reason}; try later") from error
-        if not response.is_success or (self._is_notice and self._is_notice(response.content)):
+        if not response.is_success or (
+            self._is_refusal_body and self._is_refusal_body(response.content)
+        ):
             self._refuse(path, response)
         return response
 
@@ -298,8 +300,8 @@ class VendorClient:
         message = " ".join(self._masked(_message(response.content)).split())
         refusal = f"{self.vendor} {path} answered HTTP {status}: {_shown(message) or 'no message'}"
         wait = retry_after(response.headers)
-        judged = self._judge(status, message) if self._judge else None
-        meaning = judged or _USUAL.get(status)
+        refusal_kind = self._classify_refusal(status, message) if self._classify_refusal else None
+        meaning = refusal_kind or _USUAL.get(status)
         # Vendors refuse in JSON or text; a page comes from a firewall in front of them.
         is_page = message.startswith("<")
         if meaning is RateLimited:

@@ -1,4 +1,4 @@
-"""What a vendor declares: itself, its datasets, and how the node keeps these up to date."""
+"""Declarations of a vendor: itself, its datasets, and how the node keeps these up to date."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One executor per vendor, so that a slow or frozen vendor delays no other."""
+"""Executors, one per vendor, so that a slow or frozen vendor delays no other."""
 
 import sqlite3
 import threading
@@ -222,13 +222,15 @@ def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
 
 
 def _location(fault: Exception) -> str:
-    """The last line of ours on the way to a fault."""
-    ours = Path(__file__).parents[2]
+    """The last line of the package's own code on the way to a fault."""
+    package_root = Path(__file__).parents[2]
     frames = [
-        frame for frame in extract_tb(fault.__traceback__) if ours in Path(frame.filename).parents
+        frame
+        for frame in extract_tb(fault.__traceback__)
+        if package_root in Path(frame.filename).parents
     ]
     last = frames[-1]
-    return f"at {Path(last.filename).relative_to(ours.parent)}:{last.lineno}"
+    return f"at {Path(last.filename).relative_to(package_root.parent)}:{last.lineno}"
 
 
 def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> str:

@@ -1,4 +1,4 @@
-"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake.
+"""QC_PROBE: a weekly comparison of the lake's bars with those of a second vendor.
 
 A verdict is landed as any payload is, append-only, and the next build shows it: a partition that
 two vendors disagree about is AMBER in ``quality.partition_status`` until its bar is corrected.

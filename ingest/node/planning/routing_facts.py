@@ -1,4 +1,4 @@
-"""What is known when vendors are ordered: their calls of the day, and what they have filled."""
+"""Routing facts: the vendors' calls of the day, and what they have filled."""
 
 from datetime import date
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How much of a stage's windows is GREEN: days in the published lake, minutes in landed files."""
+"""Coverage of a stage's windows: GREEN days in the lake, GREEN minutes in landed files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""History that is required and that no landed file answers for, whatever the lake says.
+"""Missing history: required windows that no landed file answers for, whatever the lake says.
 
 The lake counts from the first bar it holds, and has no table of minutes. The footers of landed
 files say which symbol and window was asked; what was answered without rows is landed too.
