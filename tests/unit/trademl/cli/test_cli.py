@@ -229,7 +229,7 @@ def test_an_entry_point_refuses_what_its_command_refuses(entry, words):
 
 def test_curate_incremental_is_the_build_command(monkeypatch, tmp_path):
     built = []
-    monkeypatch.setattr(api, "build", lambda *given: built.append(given))
+    monkeypatch.setattr(api, "build_lake", lambda *given: built.append(given))
     monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
     monkeypatch.setenv("TRADEML_CLOCK", "2031-05-06T12:00:00Z")
     assert api.curate_incremental() is None
