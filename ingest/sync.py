@@ -1,6 +1,6 @@
 """``trademl ingest run``: lands what is missing of one dataset of one vendor, and nothing else."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from functools import partial
@@ -11,7 +11,7 @@ from ingest.landing.job import IngestReport, Job
 from ingest.transport.body_archive import keep_body
 from ingest.transport.client import ClientFactory, VendorClient
 from ingest.vendors.registry import DATASETS
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 from trademl.settings import Settings
 from trademl.symbology import from_vendor
 
@@ -53,7 +53,8 @@ def run_ingest(
         DataError: A payload or a landed file cannot be trusted, or a named symbol is not known.
         VendorError: The vendor refused or failed.
     """
-    land_missing = _dataset(vendor, dataset)
+    check_dataset(vendor, dataset)
+    land_missing = DATASETS[vendor, dataset]
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
             raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
@@ -84,8 +85,14 @@ class _Clients:
         return sum(client.calls for client in self._opened)
 
 
-def _dataset(vendor: str, dataset: str) -> Callable[[Job], IngestReport]:
+def check_dataset(vendor: str, dataset: str) -> None:
+    """Refuses what cannot be ingested.
+
+    Raises:
+        ConfigError: No such vendor, or the vendor has no such dataset.
+    """
+    if vendor not in (vendors := {known for known, _ in DATASETS}):
+        raise ConfigError(unknown_name(vendor, "a vendor", vendors))
     if (vendor, dataset) not in DATASETS:
-        known = ", ".join(" ".join(names) for names in DATASETS)
-        raise ConfigError(f"no dataset {dataset!r} of vendor {vendor!r}; there are: {known}")
-    return DATASETS[vendor, dataset]
+        known = [name for of, name in DATASETS if of == vendor]
+        raise ConfigError(unknown_name(dataset, f"a dataset of {vendor}", known))

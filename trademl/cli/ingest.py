@@ -5,10 +5,7 @@ from pathlib import Path
 
 import click
 
-from ingest.control.metered_client import client_by_hand
-from ingest.discovery.candidate_symbols import listed_symbols
-from ingest.sync import run_ingest
-from simulator.replay.server import ReplayServer
+from trademl.cli import names
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso
 from trademl.errors import ConfigError
@@ -22,8 +19,18 @@ def ingest_group() -> None:
 
 
 @ingest_group.command("run")
-@click.option("--vendor", required=True, help="E.g. alpaca, binance, massive, file.")
-@click.option("--dataset", required=True, help="One of the vendor's datasets, e.g. assets.")
+@click.option(
+    "--vendor",
+    required=True,
+    shell_complete=names.vendors,
+    help="E.g. alpaca, binance, massive, file.",
+)
+@click.option(
+    "--dataset",
+    required=True,
+    shell_complete=names.datasets,
+    help="One of the vendor's datasets, e.g. assets.",
+)
 @click.option("--start", help="First day wanted, YYYY-MM-DD.")
 @click.option("--end", help="Last day wanted, inclusive, YYYY-MM-DD.")
 @click.option("--symbols", help="Comma-separated; without it all that the landed listing names.")
@@ -55,6 +62,10 @@ def ingest_run(
 
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
+    from ingest.control.metered_client import client_by_hand
+    from ingest.sync import check_dataset, run_ingest
+
+    check_dataset(vendor, dataset)
     if candidates and symbols is not None:
         raise ConfigError("give --symbols or --candidates, not both")
     settings = Settings()
@@ -93,6 +104,8 @@ def ingest_run(
 @click.option("--clock", help="Serve what was known by then; default: TRADEML_CLOCK, else now.")
 def replay_command(market: Path, port: int, faults: str, clock: str | None) -> None:
     """Serve a market in the vendors' wire formats until interrupted."""
+    from simulator.replay.server import ReplayServer
+
     moment = moment_of(Settings(), clock)
     try:
         server = ReplayServer(market, moment, faults, port=port)
@@ -120,6 +133,8 @@ def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:
 
 def _candidates(files: tuple[Path, ...], dataset: str) -> list[str]:
     """The symbols of candidates files that a dataset may have."""
+    from ingest.discovery.candidate_symbols import listed_symbols
+
     types = ("spot",) if dataset.startswith("crypto") else ("equity", "etf")
     found = sorted({symbol for file in files for symbol in listed_symbols(file, types)})
     if not found:

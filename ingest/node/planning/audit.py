@@ -12,7 +12,7 @@ from ingest.node.stages.coverage import without_minutes
 from ingest.node.stages.missing_history import HISTORY, SETTLE_DAYS, settled
 from ingest.vendors.registry import ENDPOINTS
 from trademl.clock import parse_clock
-from trademl.errors import ConfigError, StaleData
+from trademl.errors import ConfigError, StaleData, unknown_name
 from trademl.lake import versions as lake
 from trademl.sessions import sessions_between
 
@@ -141,7 +141,7 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
     """
     unknown = sorted(set(scope.tables) - TABLES.keys())
     if unknown:
-        raise ConfigError(f"no audited table {unknown[0]!r}; there are: {', '.join(TABLES)}")
+        raise ConfigError(unknown_name(unknown[0], "an audited table", TABLES))
     version = lake.find_version(node.data_dir)
     if parse_clock(version.as_of).date() < scope.start:
         raise StaleData(
