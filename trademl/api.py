@@ -30,8 +30,8 @@ from optimize.solvers.result import SolverResult
 from optimize.synthesis.streams import synthesize
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
-from trademl.lake.build import build_lake
 from trademl.lake import versions as lake
+from trademl.lake.build import build_lake
 from trademl.quant.complexity import hurst, permutation_entropy
 from trademl.quant.metrics import Metrics, performance
 from trademl.settings import Settings

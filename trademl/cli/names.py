@@ -27,7 +27,7 @@ def _completes(find: Callable[[click.Context], Iterable[str]]) -> Complete:
     ) -> list[CompletionItem]:
         names: list[str] = []
         # A message would be written into the line that is being typed.
-        with suppress(TradeMLError, OSError):
+        with suppress(TradeMLError, OSError, ValueError, LookupError):
             names = sorted(find(ctx))
         return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
