@@ -10,6 +10,7 @@ from typing import Any
 from ingest.landing.job import IngestReport, Job
 from ingest.transport.body_archive import keep_body
 from ingest.transport.client import ClientFactory, VendorClient
+from ingest.vendors.dataset import Dataset
 from ingest.vendors.registry import DATASETS
 from trademl.errors import ConfigError, unknown_name
 from trademl.settings import Settings
@@ -53,8 +54,7 @@ def run_ingest(
         DataError: A payload or a landed file cannot be trusted, or a named symbol is not known.
         VendorError: The vendor refused or failed.
     """
-    check_dataset(vendor, dataset)
-    land_missing = DATASETS[vendor, dataset]
+    declared = find_dataset(vendor, dataset)
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
             raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
@@ -62,11 +62,13 @@ def run_ingest(
         raise ConfigError(f"start {start} is after end {end}")
     named = None
     if symbols is not None:
-        named = tuple(dict.fromkeys(from_vendor(vendor, symbol) for symbol in symbols))
+        named = tuple(
+            dict.fromkeys(from_vendor(symbol, declared.endpoint.class_mark) for symbol in symbols)
+        )
     keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, on_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, refetch)
-    return replace(land_missing(job), calls=clients.calls)
+    return replace(declared.land(job), calls=clients.calls)
 
 
 class _Clients:
@@ -85,8 +87,8 @@ class _Clients:
         return sum(client.calls for client in self._opened)
 
 
-def check_dataset(vendor: str, dataset: str) -> None:
-    """Refuses what cannot be ingested.
+def find_dataset(vendor: str, dataset: str) -> Dataset:
+    """The declaration of a vendor's dataset.
 
     Raises:
         ConfigError: No such vendor, or the vendor has no such dataset.
@@ -96,3 +98,4 @@ def check_dataset(vendor: str, dataset: str) -> None:
     if (vendor, dataset) not in DATASETS:
         known = [name for of, name in DATASETS if of == vendor]
         raise ConfigError(unknown_name(dataset, f"a dataset of {vendor}", known))
+    return DATASETS[vendor, dataset]

@@ -7,13 +7,14 @@
     |- VendorError                         4  a vendor refused or failed
     |  |- RateLimited  Unavailable            (worth retrying)
     |  |- Rejected  NotEntitled               (not)
-    |     |- WrongKey
+    |     |- WrongKey  UnknownSymbol
     |- SolverError                         5  no acceptable solution
        |- Infeasible  Unbounded  Numerical
 
 A message says what happened, the value that was got, and what to do next.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -22,9 +23,20 @@ LISTED = 30
 
 
 class TradeMLError(Exception):
-    """Anything the project raises on purpose."""
+    """Anything the project raises on purpose.
+
+    Attributes:
+        exit_code: Of a command that ends with it.
+        code: Its kind in one word, e.g. ``SCHEMA_DRIFT``: what programs compare, since a message
+            is for people.
+    """
 
     exit_code = 1
+    code = "ERROR"
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.code = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
 
 
 class ConfigError(TradeMLError):
@@ -79,6 +91,10 @@ class Rejected(VendorError):
 
 class WrongKey(Rejected):
     """The vendor does not take the key: it refuses whatever is asked until that is mended."""
+
+
+class UnknownSymbol(Rejected):
+    """The vendor does not know the symbol, series or company it was asked for."""
 
 
 class NotEntitled(VendorError):

@@ -15,9 +15,6 @@ _SYMBOL = re.compile(r"[A-Z0-9]+(p[A-Z]?)?([._/-][A-Z0-9]+)*")
 """``AAPL``, ``BRK.B``, ``BTCUSDT``, FRED's ``T10Y2Y``; ``AMpB`` is a preferred share at Massive."""
 _TICKER = re.compile(r"[A-Z0-9_]+:" + _SYMBOL.pattern)
 
-HYPHENS = frozenset({"alphavantage", "fmp", "sec_edgar"})
-"""Vendors that write a hyphen; all others write a dot."""
-
 _WITH_DOT = re.compile(r"([A-Z]+)\.([A-Z])")
 _WITH_HYPHEN = re.compile(r"([A-Z]+)-([A-Z])")
 
@@ -49,13 +46,18 @@ def _symbol(name: str, with_exchange: bool) -> str:
     return symbol
 
 
-def to_vendor(vendor: str, symbol: str) -> str:
-    """A symbol of ours as the vendor writes it."""
-    found = _WITH_DOT.fullmatch(symbol) if vendor in HYPHENS else None
+def to_vendor(symbol: str, class_mark: str) -> str:
+    """A symbol of the lake as a vendor writes it.
+
+    Args:
+        symbol: The lake's symbol, e.g. ``BRK.B``.
+        class_mark: What the vendor writes before a share class, ``.`` or ``-``.
+    """
+    found = _WITH_DOT.fullmatch(symbol) if class_mark == "-" else None
     return f"{found[1]}-{found[2]}" if found else symbol
 
 
-def from_vendor(vendor: str, symbol: str) -> str:
-    """A symbol of the vendor as the lake writes it."""
-    found = _WITH_HYPHEN.fullmatch(symbol) if vendor in HYPHENS else None
+def from_vendor(symbol: str, class_mark: str) -> str:
+    """A vendor's symbol as the lake writes it; see ``to_vendor``."""
+    found = _WITH_HYPHEN.fullmatch(symbol) if class_mark == "-" else None
     return f"{found[1]}.{found[2]}" if found else symbol

@@ -12,7 +12,7 @@ from typing import Self
 from filelock import FileLock
 
 from ingest.control.clock import NodeClock, Reading, moment_of, shifted, stamp
-from ingest.control.schema import SCHEMA, SCHEMA_VERSION
+from ingest.control.schema import SCHEMA, SCHEMA_VERSION, UPGRADES
 from trademl.errors import ConfigError, DataError
 
 BUSY_SECONDS = 60.0
@@ -142,13 +142,13 @@ class Control:
         (version,) = self._con.execute("pragma user_version").fetchone()
         if version == SCHEMA_VERSION:
             return
-        if version:
+        if version and version not in UPGRADES:
             raise ConfigError(
                 f"{self.path} has schema {version}, this version of trademl reads "
                 f"{SCHEMA_VERSION}; move the file away, a new one is filled by the next audit"
             )
         self._con.execute("begin immediate")
-        for statement in SCHEMA:
+        for statement in UPGRADES[version] if version else SCHEMA:
             self._con.execute(statement)
         self._con.execute("commit")
 

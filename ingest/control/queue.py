@@ -35,6 +35,7 @@ from ingest.control.queue_store import (
     try_again,
 )
 from ingest.control.tasks import KINDS, Kind, Lease, Task, Work
+from trademl.errors import NotEntitled, StaleData, WrongKey
 
 __all__ = ["LeaseLost", "Providers", "Queue", "Reason"]
 
@@ -227,16 +228,17 @@ class Queue:
         following = tuple(following)
         with self._control.transaction() as tx:
             hold(tx, lease)
-            release(tx, lease, "DONE", None, None)
+            release(tx, lease, "DONE", None)
             # Not before: work on a window that a leased task holds is left out.
             add_all(tx, following, self.longest)
 
-    def fail(self, lease: Lease, error: str) -> None:
+    def fail(self, lease: Lease, error: str, code: str = "ERROR") -> None:
         """The task failed: it waits 60 * 2^attempts seconds, at most an hour, or fails for good.
 
         Args:
             lease: The lease.
             error: Why, without keys.
+            code: The same in one word.
 
         Raises:
             LeaseLost: The task is somebody else's by now.
@@ -244,7 +246,7 @@ class Queue:
         with self._control.transaction() as tx:
             attempts = tried(tx, lease)
             wait = min(BACKOFF_SECONDS * 2**attempts, BACKOFF_CAP_SECONDS)
-            try_again(tx, lease, attempts, tx.later(wait), error)
+            try_again(tx, lease, attempts, tx.later(wait), error, code)
 
     def late(self, lease: Lease, error: str) -> None:
         """The vendor does not have it yet: the task waits 1, 2, 4, 8 hours and then fails.
@@ -262,7 +264,7 @@ class Queue:
             attempts = tried(tx, lease)
             turn = tx.later(LATE_SECONDS * 2 ** (attempts - 1))
             is_over = turn >= next_midnight(tx)
-            try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error)
+            try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error, StaleData.code)
 
     def defer(self, lease: Lease, reason: Reason, said: str | None = None) -> None:
         """Gives a task back that could not be worked on; this is not an attempt.
@@ -280,7 +282,8 @@ class Queue:
         with self._control.transaction() as tx:
             hold(tx, lease)
             until = next_midnight(tx) if reason == "budget" else tx.later(_WAITS[reason])
-            release(tx, lease, "PENDING", until, said or reason)
+            code = WrongKey.code if said else reason.upper()
+            release(tx, lease, "PENDING", until, said or reason, code)
 
     def abandon(self, owner: str) -> int:
         """Gives back all tasks of an owner that is known to be dead: an attempt of each.
@@ -293,7 +296,7 @@ class Queue:
         """
         with self._control.transaction() as tx:
             held = tx.con.execute(
-                "select id, attempts, 'interrupted' from backfill_queue"
+                "select id, attempts, 'interrupted', 'INTERRUPTED' from backfill_queue"
                 " where status = 'LEASED' and lease_owner = ?",
                 (owner,),
             ).fetchall()
@@ -322,9 +325,11 @@ class Queue:
             resting = cooldowns(tx, task)
             error = f"not entitled at {', '.join(sorted(resting))}"
             if any(vendor not in resting for vendor in providers(task)):
-                release(tx, lease, "PENDING", tx.later(OTHER_VENDOR_SECONDS), error)
+                release(
+                    tx, lease, "PENDING", tx.later(OTHER_VENDOR_SECONDS), error, NotEntitled.code
+                )
             else:
-                release(tx, lease, "FAILED", None, error)
+                release(tx, lease, "FAILED", None, error, NotEntitled.code)
 
     def prune(self, failed_days: int, done_days: int) -> int:
         """Forgets tasks that ended long ago.
@@ -381,18 +386,27 @@ class Queue:
     ) -> str | None:
         """The first vendor that may be asked; where none will be soon, the task is put off."""
         if not vendors:
-            put_off(tx, task, "FAILED", None, "no vendor serves this dataset and window")
+            put_off(
+                tx, task, "FAILED", None, "no vendor serves this dataset and window", "NO_VENDOR"
+            )
             return None
         resting = cooldowns(tx, task)
         awake = [vendor for vendor in vendors if vendor not in resting]
         if not awake:
-            put_off(tx, task, "PENDING", min(resting[v] for v in vendors), "not entitled")
+            put_off(
+                tx,
+                task,
+                "PENDING",
+                min(resting[v] for v in vendors),
+                "not entitled",
+                NotEntitled.code,
+            )
             return None
         for vendor in awake:
             if candidates.verdict(vendor, task.dataset, task.kind) is Verdict.GRANTED:
                 return vendor
         if candidates.is_day_spent(awake, task.dataset, task.kind):
-            put_off(tx, task, "PENDING", next_midnight(tx), "budget")
+            put_off(tx, task, "PENDING", next_midnight(tx), "budget", "BUDGET")
         else:
             passed.append(task)
         return None

@@ -83,14 +83,14 @@ def _insert(tx: Transaction, work: Work, priority: int, start: str, end: str) ->
 def revert_expired(tx: Transaction) -> None:
     """Tasks whose lease has ended are waiting again; it was an attempt (see ``interrupted``)."""
     expired = tx.con.execute(
-        "select id, attempts, 'lease of ' || lease_owner || ' expired' from backfill_queue"
-        " where status = 'LEASED' and lease_expires_at <= ?",
+        "select id, attempts, 'lease of ' || lease_owner || ' expired', 'LEASE_EXPIRED'"
+        " from backfill_queue where status = 'LEASED' and lease_expires_at <= ?",
         (tx.at,),
     ).fetchall()
     interrupted(tx, expired)
 
 
-def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
+def interrupted(tx: Transaction, held: list[tuple[int, int, str, str]]) -> None:
     """Gives back tasks whose worker died, or went silent for the length of a lease.
 
     A task that kills its worker cannot say so. Every death therefore counts as an attempt of the
@@ -103,11 +103,11 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
 
     Args:
         tx: The transaction.
-        held: Number of a task, its attempts so far, and what is said of it.
+        held: Number of a task, its attempts so far, what is said of it, and that in one word.
     """
     tx.con.executemany("delete from leases where task_id = ?", [(task,) for task, *_ in held])
     again = 0
-    for task, before, error in sorted(held, key=lambda one: (-one[1], one[0])):
+    for task, before, error, code in sorted(held, key=lambda one: (-one[1], one[0])):
         wait = again * APART_SECONDS if before else 0
         again += before > 0
         is_last = before + 1 >= MAX_ATTEMPTS
@@ -125,6 +125,7 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str]]) -> None:
                 task,
             ),
         )
+        _remember(tx, task, code)
 
 
 def lease_task(tx: Transaction, task: Task, vendor: str, owner: str) -> Lease:
@@ -160,15 +161,31 @@ def hold(tx: Transaction, lease: Lease) -> int:
 
 
 def release(
-    tx: Transaction, lease: Lease, status: str, not_before: str | None, error: str | None
+    tx: Transaction,
+    lease: Lease,
+    status: str,
+    not_before: str | None,
+    error: str | None = None,
+    code: str = "ERROR",
 ) -> None:
-    """Ends a lease that holds, and says what becomes of its task."""
+    """Ends a lease that holds, and says what becomes of its task.
+
+    Args:
+        tx: The transaction.
+        lease: The lease.
+        status: Of the task from now on.
+        not_before: When it may be leased again, none for at once or never.
+        error: What went wrong, none where nothing did.
+        code: The same in one word.
+    """
     tx.con.execute("delete from leases where id = ?", (lease.id,))
     tx.con.execute(
         "update backfill_queue set status = ?, lease_owner = null, lease_expires_at = null,"
         " next_not_before = ?, last_error = ?, updated_at = ? where id = ?",
         (status, not_before, _one_line(error), tx.at, lease.task.id),
     )
+    if error is not None:
+        _remember(tx, lease.task.id, code, lease.vendor)
 
 
 def tried(tx: Transaction, lease: Lease) -> int:
@@ -178,21 +195,31 @@ def tried(tx: Transaction, lease: Lease) -> int:
     return attempts
 
 
-def try_again(tx: Transaction, lease: Lease, attempts: int, turn: str, error: str) -> None:
+def try_again(
+    tx: Transaction, lease: Lease, attempts: int, turn: str, error: str, code: str
+) -> None:
     """Has a task wait for its next turn, or fail after the last one."""
     if attempts >= MAX_ATTEMPTS:
-        release(tx, lease, "FAILED", None, error)
+        release(tx, lease, "FAILED", None, error, code)
     else:
-        release(tx, lease, "PENDING", turn, error)
+        release(tx, lease, "PENDING", turn, error, code)
 
 
-def put_off(tx: Transaction, task: Task, status: str, not_before: str | None, reason: str) -> None:
+def put_off(
+    tx: Transaction, task: Task, status: str, not_before: str | None, reason: str, code: str
+) -> None:
     """Says what becomes of a task that nobody holds."""
     tx.con.execute(
         "update backfill_queue set status = ?, next_not_before = ?, last_error = ?,"
         " updated_at = ? where id = ?",
         (status, not_before, reason, tx.at, task.id),
     )
+    _remember(tx, task.id, code)
+
+
+def _remember(tx: Transaction, task_id: int, code: str, vendor: str | None = None) -> None:
+    """Keeps what a task's ``last_error`` is in one word, and who said it."""
+    tx.con.execute("insert or replace into task_errors values (?, ?, ?)", (task_id, code, vendor))
 
 
 def step_aside(tx: Transaction, passed: list[Task]) -> None:
@@ -200,7 +227,9 @@ def step_aside(tx: Transaction, passed: list[Task]) -> None:
     looked_at = Counter((task.dataset, task.kind) for task in passed)
     for task in passed:
         if looked_at[task.dataset, task.kind] >= AT_ONCE:
-            put_off(tx, task, "PENDING", tx.later(NO_CAPACITY_SECONDS), "no_capacity")
+            put_off(
+                tx, task, "PENDING", tx.later(NO_CAPACITY_SECONDS), "no_capacity", "NO_CAPACITY"
+            )
 
 
 def cooldowns(tx: Transaction, task: Task) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ingest.control.clock import NodeClock, moment_of, stamp
+from ingest.control.tasks import WAITING_CODES
 from trademl.errors import DataError
 
 SPENT_SECONDS = 60.0
@@ -63,10 +64,13 @@ class RunState:
 
 
 MOST_TROUBLES = 5
-# Reasons of one word (no_capacity, budget) are no trouble; what somebody said has several.
-_TROUBLES = """
-    select count(*) || ' of ' || dataset || ': ' || last_error from backfill_queue
-    where status in ('PENDING', 'FAILED') and last_error like '% %'
+_TROUBLED = f"""
+    backfill_queue inner join task_errors on backfill_queue.id = task_errors.task_id
+    where status in ('PENDING', 'FAILED') and last_error is not null
+        and code not in {WAITING_CODES}
+"""
+_TROUBLES = f"""
+    select count(*) || ' of ' || dataset || ': ' || last_error from {_TROUBLED}
     group by dataset, last_error
     order by count(*) desc, dataset limit ?
 """
@@ -272,11 +276,9 @@ def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:
     ).fetchone()
     if not frozen_until:
         return VendorState(vendor, spent, inflight, None)
-    # Clients begin what they say of a refusal with the vendor's name.
     found = con.execute(
-        "select last_error from backfill_queue where status in ('PENDING', 'FAILED')"
-        " and last_error like ? order by updated_at desc limit 1",
-        (f"{vendor} %",),
+        f"select last_error from {_TROUBLED} and vendor = ? order by updated_at desc limit 1",
+        (vendor,),
     ).fetchone()
     reason = found[0] if found else ""
     return VendorState(vendor, spent, inflight, moment_of(frozen_until), reason)

@@ -6,7 +6,19 @@ symbol has the symbol ``''``, because a unique constraint takes two NULLs for di
 the specification (S4 2.8); what only leases and budgets need stands in tables of their own.
 """
 
-SCHEMA_VERSION = 1
+from collections.abc import Mapping
+
+SCHEMA_VERSION = 2
+
+_TASK_ERRORS = """
+    create table task_errors (
+        task_id integer primary key references backfill_queue (id) on delete cascade,
+        code text not null check (code <> ''),
+        vendor text
+    )
+    """
+"""What ``last_error`` of a task is in one word (``TradeMLError.code``, or why it waits), and which
+vendor said it; it holds where ``last_error`` is not null."""
 
 SCHEMA = (
     """
@@ -55,6 +67,7 @@ SCHEMA = (
     )
     """,
     "create index idx_leases_vendor on leases (vendor)",
+    _TASK_ERRORS,
     """
     create table cooldowns (
         vendor text not null,
@@ -103,3 +116,13 @@ SCHEMA = (
     """,
     f"pragma user_version = {SCHEMA_VERSION}",
 )
+
+UPGRADES: Mapping[int, tuple[str, ...]] = {
+    1: (
+        _TASK_ERRORS,
+        "insert into task_errors"
+        " select id, 'UNKNOWN', null from backfill_queue where last_error is not null",
+        "pragma user_version = 2",
+    ),
+}
+"""What makes the next version of an older file, by the version that it has."""

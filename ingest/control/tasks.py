@@ -12,6 +12,9 @@ Span = tuple[date, date]
 Kind = Literal["BOOTSTRAP", "GAP", "FORWARD", "QC_PROBE"]
 KINDS: tuple[Kind, ...] = ("BOOTSTRAP", "GAP", "FORWARD", "QC_PROBE")
 
+WAITING_CODES = ("NO_CAPACITY", "BUDGET", "KEY", "STOPPED", "INTERRUPTED")
+"""Codes of a task that only waits for its turn: nothing is wrong with it."""
+
 _LANES: dict[Kind, tuple[int, int]] = {
     "BOOTSTRAP": (0, 3),
     "GAP": (1, 3),

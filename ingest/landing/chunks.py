@@ -163,7 +163,7 @@ def _land(
         symbols=chunk.symbols,
         required_symbols=frozenset(chunk.symbols) - known if source.requires_rows else frozenset(),
     )
-    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in chunk.symbols)
+    asked = tuple(to_vendor(symbol, source.endpoint.class_mark) for symbol in chunk.symbols)
     pages = source.pages(client, replace(chunk, symbols=asked), job)
     return land(job.data_dir, fetch, pages, job.clock)
 

@@ -169,7 +169,7 @@ def _land(
         required_symbols=named.difference(known),
         is_newer=is_newer,
     )
-    asked = tuple(to_vendor(source.endpoint.vendor, symbol) for symbol in ask.symbols)
+    asked = tuple(to_vendor(symbol, source.endpoint.class_mark) for symbol in ask.symbols)
     pages = source.pages(client, asked, ask.start, ask.end, job.clock)
     return land(job.data_dir, fetch, pages, job.clock)
 

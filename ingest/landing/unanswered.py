@@ -82,5 +82,5 @@ def _newest_of_each(path: Path, endpoint: Endpoint) -> Mapping[str, datetime]:
         newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
         symbols = newest.column(endpoint.symbol).to_pylist()
         moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
-    names = [from_vendor(endpoint.vendor, symbol) for symbol in symbols]
+    names = [from_vendor(symbol, endpoint.class_mark) for symbol in symbols]
     return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}

@@ -190,7 +190,7 @@ def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:
     if endpoint.symbol not in rows.column_names:
         return frozenset()
     sent = pc.drop_null(rows.column(endpoint.symbol).unique()).to_pylist()
-    return frozenset(from_vendor(endpoint.vendor, name) for name in sent)
+    return frozenset(from_vendor(name, endpoint.class_mark) for name in sent)
 
 
 def _with_envelope(page: Page, endpoint: Endpoint, clock: datetime, ingest_id: str) -> pa.Table:

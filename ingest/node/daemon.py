@@ -22,7 +22,8 @@ from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all
 from ingest.node.export import export_nightly
 from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, join_instance
 from ingest.node.planning import audit, probes
-from ingest.node.planning.forward import LISTINGS, forward
+from ingest.node.planning.forward import forward
+from ingest.node.planning.tracked import LISTINGS
 from ingest.node.schedule import is_due, is_due_daily, latest
 from ingest.node.stages.gate import GATE, gate
 from ingest.node.stages.missing_history import (
@@ -116,7 +117,7 @@ def work(
     def filled(lease: Lease) -> tuple[Work, ...]:
         if lease.task.dataset in LISTINGS:
             forward(node, LISTINGS[lease.task.dataset])
-        return probes.classify_refusal(node, lease) if lease.task.kind == "QC_PROBE" else ()
+        return probes.record_verdict(node, lease) if lease.task.kind == "QC_PROBE" else ()
 
     ended = ended or threading.Event()
     options = WorkOptions(
@@ -235,7 +236,7 @@ def has_bars(node: Node) -> bool:
     if lake.list_versions(node.data_dir):
         return True
     folders = [
-        node.data_dir / "raw" / place
+        node.data_dir / "raw" / place.path
         for one in audit.TABLES.values()
         if one.asset_class
         for place in one.endpoints

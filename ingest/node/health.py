@@ -11,9 +11,8 @@ from ingest.control.database import Control
 from ingest.control.pipeline_runs import finish_run, pipeline_runs, start_run
 from ingest.node.context import Node
 from ingest.node.planning.forward import ages
-from ingest.payloads.decode import DRIFT
 from ingest.vendors.registry import ENDPOINTS
-from trademl.errors import TradeMLError
+from trademl.errors import SchemaDrift, TradeMLError
 from trademl.lake import versions as lake
 
 HEALTH = "audit_health"
@@ -24,7 +23,8 @@ _TOXIC = """
 """
 _REFUSED = """
     select distinct dataset from backfill_queue
-    where status in ('PENDING', 'FAILED') and instr(last_error, ?) > 0 order by 1
+    inner join task_errors on backfill_queue.id = task_errors.task_id
+    where status in ('PENDING', 'FAILED') and last_error is not null and code = ? order by 1
 """
 _FIELDS = """
     select distinct unnest(json_keys(extra)) from read_parquet($files, hive_partitioning = false)
@@ -99,7 +99,7 @@ def _told(control: Control) -> frozenset[str]:
 
 def _refused(control: Control) -> list[str]:
     with control.transaction() as tx:
-        return [dataset for (dataset,) in tx.con.execute(_REFUSED, (DRIFT,)).fetchall()]
+        return [dataset for (dataset,) in tx.con.execute(_REFUSED, (SchemaDrift.code,)).fetchall()]
 
 
 def _drifting(data_dir: Path) -> list[str]:

@@ -9,51 +9,23 @@ from ingest.catalog.capabilities import Registry
 from ingest.catalog.routing import RoutingFacts, route_window
 from ingest.control.queue import Providers
 from ingest.control.tasks import Task
-from ingest.vendors.registry import DATASETS
+from ingest.vendors.registry import FILLING, VENDORS, of_logical
 from trademl.settings import Settings
-
-Pair = tuple[str, str]
-"""A vendor and a dataset."""
-
-_INGESTED_AS: Mapping[Pair, str] = {
-    ("alpaca", "corp_actions_dividends"): "corp_actions",
-    ("alpaca", "corp_actions_splits"): "corp_actions",
-}
-"""Datasets of the registry that ``run_ingest`` knows by another name."""
-
-FEEDS_LAKE: Mapping[str, tuple[str, ...]] = {
-    "assets": ("alpaca",),
-    "corp_actions_dividends": ("alpaca",),
-    "corp_actions_splits": ("alpaca",),
-    "crypto_bars_1d": ("binance",),
-    "crypto_filters": ("binance",),
-    "equities_bars_1d": ("alpaca",),
-}
-"""The vendors whose landed files the lake's tables are made of: only they turn a partition GREEN.
-A dataset that is not here has no table yet."""
-
-SECOND_OPINION: Mapping[str, tuple[str, ...]] = {"equities_bars_1d": ("massive", "fmp")}
-"""The vendors that a QC_PROBE may lay beside the lake's."""
-
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "alpaca": ("alpaca_key_id", "alpaca_secret_key"),
-    "alphavantage": ("alphavantage_key",),
-    "finnhub": ("finnhub_api_key",),
-    "fmp": ("fmp_key",),
-    "fred": ("fred_key",),
-    "massive": ("massive_api_key",),
-    "sec_edgar": ("sec_user_agent",),
-}
 
 
 def has_keys(vendor: str, settings: Settings) -> bool:
     """Whether everything is set that a vendor asks for; some ask for nothing."""
-    return all(_is_set(getattr(settings, name)) for name in _KEYS.get(vendor, ()))
+    return all(_is_set(getattr(settings, name)) for name in VENDORS[vendor].settings)
 
 
 def can_fill(vendor: str, dataset: str) -> bool:
     """Whether there is a connector for a dataset of the registry."""
-    return connector(vendor, dataset) in DATASETS
+    return (vendor, dataset) in FILLING
+
+
+def feeding_vendors(dataset: str) -> tuple[str, ...]:
+    """The vendors whose landed files the lake's tables of a dataset are made of, none without."""
+    return tuple(one.endpoint.vendor for one in of_logical(dataset) if one.feeds_lake)
 
 
 def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
@@ -76,7 +48,7 @@ def served_from(dataset: str, registry: Registry, vendors: Collection[str], toda
     Raises:
         ConfigError: No vendor at all serves the dataset.
     """
-    feeding = FEEDS_LAKE.get(dataset, vendors)
+    feeding = feeding_vendors(dataset) or vendors
     asked = [
         row
         for row in registry.of_dataset(dataset)
@@ -115,9 +87,9 @@ def providers_of(
             for one in ranked
             if one.vendor in usable and can_fill(one.vendor, task.dataset)
         ]
-        feeding = FEEDS_LAKE.get(task.dataset, ())
+        feeding = feeding_vendors(task.dataset)
         if task.kind == "QC_PROBE":
-            return [vendor for vendor in able if vendor in SECOND_OPINION.get(task.dataset, ())]
+            return [name for name in able if FILLING[name, task.dataset].is_second_opinion]
         chosen = [vendor for vendor in able if vendor in feeding or not feeding]
         turn = task.attempts % max(1, len(chosen))
         return chosen[turn:] + chosen[:turn]
@@ -125,14 +97,10 @@ def providers_of(
     return providers
 
 
-def connector(vendor: str, dataset: str) -> Pair:
-    """What ``run_ingest`` is asked for to land a dataset of the registry."""
-    return vendor, _INGESTED_AS.get((vendor, dataset), dataset)
-
-
 def _keyed(settings: Settings) -> set[str]:
-    vendors = {vendor for vendor, _ in DATASETS}
-    return {vendor for vendor in vendors if has_keys(vendor, settings)}
+    return {
+        name for name, vendor in VENDORS.items() if vendor.datasets and has_keys(name, settings)
+    }
 
 
 def _is_set(value: SecretStr | str) -> bool:

@@ -35,6 +35,7 @@ class Endpoint:
         required: Fields that the vendor always sends, beside the key.
         event_time: Column that holds the session of a row, where freshness is judged by it.
         symbol: Column that holds what ``--symbols`` names, where the rows have one.
+        class_mark: What the vendor writes before a share class: ``-`` where it says ``BRK-B``.
     """
 
     vendor: str
@@ -46,6 +47,7 @@ class Endpoint:
     required: tuple[str, ...] = ()
     event_time: str | None = None
     symbol: str = "symbol"
+    class_mark: str = "."
 
     @property
     def path(self) -> str:

@@ -25,6 +25,7 @@ from trademl.errors import (
     Rejected,
     TradeMLError,
     Unavailable,
+    UnknownSymbol,
     VendorError,
     WrongKey,
 )
@@ -72,6 +73,7 @@ _ADVICE: Mapping[type[VendorError], str] = {
     NotEntitled: "the plan or the place does not cover this, another key or vendor may",
     Rejected: "check the key in the environment, symbols, dates and base URL",
     WrongKey: "check the key in the environment",
+    UnknownSymbol: "check symbols, dates and base URL",
     Exhausted: "run again when the vendor's day is over, what is landed is kept",
 }
 _USUAL: Mapping[int, type[VendorError]] = {429: RateLimited, 418: Banned}

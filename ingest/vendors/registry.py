@@ -1,62 +1,44 @@
-"""Every endpoint that can be landed and every dataset that can be ingested, of all vendors."""
+"""All vendors: whatever folder of this package declares one in its ``datasets`` module."""
 
+from collections.abc import Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+
+import ingest.vendors
 from ingest.payloads.endpoint import Endpoint
-from ingest.vendors.alpaca import datasets as alpaca
-from ingest.vendors.alpaca import schema as alpaca_schema
-from ingest.vendors.alphavantage import datasets as alphavantage
-from ingest.vendors.alphavantage import schema as alphavantage_schema
-from ingest.vendors.binance import datasets as binance
-from ingest.vendors.binance import schema as binance_schema
-from ingest.vendors.dataset import Datasets
-from ingest.vendors.exchange_calendars import datasets as exchange_calendars
-from ingest.vendors.exchange_calendars import schema as exchange_calendars_schema
-from ingest.vendors.finnhub import datasets as finnhub
-from ingest.vendors.finnhub import schema as finnhub_schema
-from ingest.vendors.fmp import datasets as fmp
-from ingest.vendors.fmp import schema as fmp_schema
-from ingest.vendors.fred import datasets as fred
-from ingest.vendors.fred import schema as fred_schema
-from ingest.vendors.massive import datasets as massive
-from ingest.vendors.massive import schema as massive_schema
-from ingest.vendors.node import schema as node_schema
-from ingest.vendors.reference_files import datasets as reference_files
-from ingest.vendors.reference_files import schema as reference_files_schema
-from ingest.vendors.sec_edgar import datasets as sec_edgar
-from ingest.vendors.sec_edgar import schema as sec_edgar_schema
-from ingest.vendors.tradingview import datasets as tradingview
-from ingest.vendors.tradingview import schema as tradingview_schema
+from ingest.vendors.dataset import Dataset, Vendor
+
+
+def _declared() -> Iterator[Vendor]:
+    for folder in iter_modules(ingest.vendors.__path__):
+        if folder.ispkg:
+            yield import_module(f"ingest.vendors.{folder.name}.datasets").VENDOR
+
+
+VENDORS: dict[str, Vendor] = {vendor.name: vendor for vendor in _declared()}
+"""The vendors by name."""
 
 ENDPOINTS: dict[str, Endpoint] = {
-    endpoint.path: endpoint
-    for schema in (
-        alpaca_schema,
-        alphavantage_schema,
-        binance_schema,
-        exchange_calendars_schema,
-        reference_files_schema,
-        fmp_schema,
-        fred_schema,
-        sec_edgar_schema,
-        finnhub_schema,
-        massive_schema,
-        node_schema,
-        tradingview_schema,
-    )
-    for endpoint in schema.ALL
+    endpoint.path: endpoint for vendor in VENDORS.values() for endpoint in vendor.endpoints
 }
 """Every endpoint that can be landed, by ``vendor/name``."""
 
-DATASETS: Datasets = {
-    **alpaca.DATASETS,
-    **alphavantage.DATASETS,
-    **binance.DATASETS,
-    **exchange_calendars.DATASETS,
-    **reference_files.DATASETS,
-    **fmp.DATASETS,
-    **fred.DATASETS,
-    **sec_edgar.DATASETS,
-    **finnhub.DATASETS,
-    **massive.DATASETS,
-    **tradingview.DATASETS,
+DATASETS: dict[tuple[str, str], Dataset] = {
+    (vendor.name, dataset.name): dataset
+    for vendor in VENDORS.values()
+    for dataset in vendor.datasets
 }
-"""What can be ingested, by vendor and dataset."""
+"""What can be ingested, by vendor and name on the command line."""
+
+FILLING: dict[tuple[str, str], Dataset] = {
+    (vendor.name, logical): dataset
+    for vendor in VENDORS.values()
+    for dataset in vendor.datasets
+    for logical in dataset.fills
+}
+"""What fills a dataset of the registry of capabilities, by vendor and that dataset."""
+
+
+def of_logical(logical: str) -> tuple[Dataset, ...]:
+    """The vendors' declarations that fill a dataset of the registry of capabilities."""
+    return tuple(dataset for (_, name), dataset in FILLING.items() if name == logical)

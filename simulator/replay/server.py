@@ -7,37 +7,32 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
+from simulator.replay import vendors
 from simulator.replay.book import open_book
 from simulator.replay.faults import Faults, parse_faults
 from simulator.replay.protocol import Refusal, Reply, Request, Terms, Wire, json_reply
 from simulator.replay.rate_limits import MinuteLimit
-from simulator.replay.vendors.alpaca import AlpacaWire
-from simulator.replay.vendors.alphavantage import AlphaVantageWire
-from simulator.replay.vendors.binance import BinanceWire
-from simulator.replay.vendors.finnhub import FinnhubWire
-from simulator.replay.vendors.fmp import FmpWire
-from simulator.replay.vendors.fred import FredWire
-from simulator.replay.vendors.massive import MassiveWire
-from simulator.replay.vendors.sec_edgar import SecWire
-from simulator.replay.vendors.tradingview import TradingViewWire
 from trademl.errors import DataError
 
-WIRES: dict[str, Callable[[Terms], Wire]] = {
-    "alpaca": AlpacaWire,
-    "binance": BinanceWire,
-    "alphavantage": AlphaVantageWire,
-    "fmp": FmpWire,
-    "fred": FredWire,
-    "sec_edgar": SecWire,
-    "finnhub": FinnhubWire,
-    "massive": MassiveWire,
-    "tradingview": TradingViewWire,
-}
+
+def _wires() -> dict[str, Callable[[Terms], Wire]]:
+    """The ``WIRE`` of every module in ``vendors`` that has one; the others are their helpers."""
+    modules = (
+        import_module(f"{vendors.__name__}.{module.name}")
+        for module in iter_modules(vendors.__path__)
+    )
+    found = (module.WIRE for module in modules if hasattr(module, "WIRE"))
+    return {wire.name: wire for wire in found}
+
+
+WIRES = _wires()
 """The vendors that are played, by name."""
 
 

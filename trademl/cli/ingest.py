@@ -63,9 +63,9 @@ def ingest_run(
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
     from ingest.control.metered_client import client_by_hand
-    from ingest.sync import check_dataset, run_ingest
+    from ingest.sync import find_dataset, run_ingest
 
-    check_dataset(vendor, dataset)
+    find_dataset(vendor, dataset)
     if candidates and symbols is not None:
         raise ConfigError("give --symbols or --candidates, not both")
     settings = Settings()

@@ -258,9 +258,9 @@ def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> st
             return "late"
         case Unavailable():
             queue.budget.freeze(lease.vendor)
-            queue.fail(lease, str(failure))
+            queue.fail(lease, str(failure), failure.code)
             return "unavailable"
-    queue.fail(lease, str(failure))
+    queue.fail(lease, str(failure), failure.code)
     return "failed"
 
 

@@ -9,8 +9,9 @@ from ingest.landing import bookmarks
 from ingest.node.context import Node
 from ingest.node.stage_file import Stage, in_lanes, read_stage
 from ingest.node.stages.coverage import without_minutes
-from ingest.node.stages.missing_history import HISTORY, SETTLE_DAYS, settled
-from ingest.vendors.registry import ENDPOINTS
+from ingest.node.stages.missing_history import SETTLE_DAYS, history_of, settled
+from ingest.payloads.endpoint import Endpoint
+from ingest.vendors.registry import of_logical
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData, unknown_name
 from trademl.lake import versions as lake
@@ -28,27 +29,29 @@ class Audited:
 
     Attributes:
         dataset: The dataset of the queue.
-        endpoints: Where the vendors of its rows land it; one of them is enough.
         asset_class: Of its symbols, empty where its partitions have none.
     """
 
     dataset: str
-    endpoints: tuple[str, ...]
     asset_class: str = ""
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where the vendors of its rows land it; one of them is enough."""
+        feeding = tuple(one.endpoint for one in of_logical(self.dataset) if one.feeds_lake)
+        return feeding or history_of(self.dataset)
 
 
 TABLES: Mapping[str, Audited] = {
-    "curated/equities_ohlcv_adj": Audited(
-        "equities_bars_1d", HISTORY["equities_bars_1d"], "equity"
-    ),
-    "curated/crypto_ohlcv": Audited("crypto_bars_1d", HISTORY["crypto_bars_1d"], "crypto"),
-    "reference/corp_actions": Audited("corp_actions_splits", ("alpaca/corporate_actions",)),
-    "reference/delistings": Audited("assets", ("alpaca/assets",)),
+    "curated/equities_ohlcv_adj": Audited("equities_bars_1d", "equity"),
+    "curated/crypto_ohlcv": Audited("crypto_bars_1d", "crypto"),
+    "reference/corp_actions": Audited("corp_actions_splits"),
+    "reference/delistings": Audited("assets"),
 }
 """The audited tables, as partition_status names them."""
 
 
-_MINUTES = Audited("equities_bars_1m", HISTORY["equities_bars_1m"], "equity")
+_MINUTES = Audited("equities_bars_1m", "equity")
 """Minute bars have no table in the lake: landed files are looked at."""
 
 
@@ -285,7 +288,7 @@ def _asked_lately(node: Node, audited: Audited) -> Callable[[Partition], bool]:
     files = [
         found
         for place in audited.endpoints
-        for found in bookmarks.landed(node.data_dir, ENDPOINTS[place])
+        for found in bookmarks.landed(node.data_dir, place)
         if found.ingested_at >= oldest
     ]
 

@@ -15,15 +15,9 @@ from ingest.landing.unanswered import unanswered_symbols
 from ingest.node.context import Node
 from ingest.node.planning.tracked import TRACKED, TrackedDataset
 from ingest.node.providers import has_keys
-from ingest.vendors.registry import ENDPOINTS
+from ingest.payloads.endpoint import Endpoint
 from trademl.errors import DataError
 
-LISTINGS = {
-    "assets": "alpaca/assets",
-    "crypto_filters": "binance/exchange_info",
-    "company_tickers": "sec_edgar/company_tickers",
-}
-"""The datasets that name the symbols of others, and where they land."""
 REACH_DAYS = 30
 """How far back forward ingest looks and goes on after a pause; what is older is the audit's."""
 
@@ -59,21 +53,30 @@ class Freshness:
 def freshness(node: Node, tracked: TrackedDataset) -> Freshness:
     """Compares the newest landed session of a dataset with the last expected one."""
     now = node.now()
-    expected = tracked.last_expected(now)
-    names = tuple(tracked.names(node)) if tracked.names else ("",)
+    expected = tracked.tracking.last_expected(now)
+    names = _names(node, tracked)
     landed = _landed(node, tracked)
-    if tracked.is_bars:
+    if tracked.tracking.is_bars:
         return _of_bars(node, tracked, landed, names)
     landings = _newest_landings(tracked, landed)
     found = {name: landings.get(name) for name in names}
     behind = tuple(
         name
         for name, at in found.items()
-        if at is None or (now - at >= FRESH and tracked.last_expected(at) != expected)
+        if at is None or (now - at >= FRESH and tracked.tracking.last_expected(at) != expected)
     )
     times = [at for at in found.values() if at is not None]
     oldest = min(times, default=None) if len(times) == len(found) else None
-    return Freshness(tracked, expected, tracked.last_expected(oldest) if oldest else None, behind)
+    return Freshness(
+        tracked, expected, tracked.tracking.last_expected(oldest) if oldest else None, behind
+    )
+
+
+def _names(node: Node, tracked: TrackedDataset) -> tuple[str, ...]:
+    """What a dataset is asked for; an empty name stands for the dataset as a whole."""
+    if tracked.tracking.names is None:
+        return ("",)
+    return tuple(tracked.tracking.names(node.data_dir, node.settings, node.universe() or ()))
 
 
 def _of_bars(
@@ -84,14 +87,17 @@ def _of_bars(
     Who was not asked for it yet is behind too, however new the bars of others.
     """
     now = node.now()
-    expected, newest = tracked.last_expected(now), _newest_bar(landed, tracked.zone)
+    expected, newest = (
+        tracked.tracking.last_expected(now),
+        _newest_bar(landed, tracked.tracking.zone),
+    )
     if not names or newest is None or newest < expected:
         return Freshness(tracked, expected, newest, ("",) if names else ())
-    places = {one.path: one for one in (ENDPOINTS[name] for name in tracked.endpoints)}
+    places = {endpoint.path: endpoint for endpoint in tracked.endpoints}
     missing, having = unanswered_symbols(
         ((places[_place(found)], found) for found in landed),
         expected,
-        lambda moment: _session(moment, tracked.zone),
+        lambda moment: _session(moment, tracked.tracking.zone),
     )
     wanted = _wanted(node, tracked)
     asked = missing.keys() | having if wanted is None else frozenset(wanted)
@@ -109,9 +115,9 @@ def _wanted(node: Node, tracked: TrackedDataset) -> Collection[str] | None:
     Coins belong to no stage.
     """
     stage = node.universe() if tracked.dataset.startswith("equities") else None
-    if stage or tracked.listed is None or not _is_listed(node, tracked):
+    if stage or tracked.tracking.listed is None or not _is_listed(node, tracked):
         return stage
-    return tracked.listed(node.data_dir)
+    return tracked.tracking.listed(node.data_dir)
 
 
 def _place(found: Envelope) -> str:
@@ -119,7 +125,7 @@ def _place(found: Envelope) -> str:
     return "/".join(found.path.parts[-4:-2])
 
 
-def forward(node: Node, listing: str | None = None) -> int:
+def forward(node: Node, listing: Endpoint | None = None) -> int:
     """Queues FORWARD tasks for what is behind; how many tasks are waiting that were not before.
 
     A dataset whose landed files cannot be read is told and left out: all others go on.
@@ -128,7 +134,7 @@ def forward(node: Node, listing: str | None = None) -> int:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    asked = (tracked for tracked in reachable(node) if listing in (None, tracked.needs))
+    asked = (tracked for tracked in reachable(node) if listing in (None, tracked.tracking.needs))
     works = [work for tracked in asked for work in _behind(node, tracked)]
     with node.queue() as queue:
         return queue.add(works)
@@ -147,7 +153,7 @@ def reachable(node: Node) -> tuple[TrackedDataset, ...]:
     return tuple(
         tracked
         for tracked in TRACKED
-        if any(has_keys(place.split("/")[0], node.settings) for place in tracked.endpoints)
+        if any(has_keys(place.vendor, node.settings) for place in tracked.endpoints)
     )
 
 
@@ -156,16 +162,19 @@ def ages(node: Node) -> Mapping[str, Freshness]:
     return {
         one.dataset: freshness(node, one)
         for one in reachable(node)
-        if one.names is None or _is_listed(node, one)
+        if one.tracking.names is None or _is_listed(node, one)
     }
 
 
 def _landed(node: Node, tracked: TrackedDataset) -> list[Envelope]:
     """The landings of the last weeks at all its vendors; all there are where those have none."""
     since = node.now().date() - timedelta(days=REACH_DAYS)
-    places = [ENDPOINTS[place] for place in tracked.endpoints]
-    lately = [one for place in places for one in bookmarks.landed(node.data_dir, place, since)]
-    return lately or [one for place in places for one in bookmarks.landed(node.data_dir, place)]
+    lately = [
+        one for place in tracked.endpoints for one in bookmarks.landed(node.data_dir, place, since)
+    ]
+    return lately or [
+        one for place in tracked.endpoints for one in bookmarks.landed(node.data_dir, place)
+    ]
 
 
 def _newest_landings(tracked: TrackedDataset, landed: list[Envelope]) -> Mapping[str, datetime]:
@@ -175,7 +184,7 @@ def _newest_landings(tracked: TrackedDataset, landed: list[Envelope]) -> Mapping
     """
     newest: dict[str, datetime] = {}
     for found in sorted(landed, key=lambda found: found.ingested_at):
-        expected = tracked.last_expected(found.ingested_at)
+        expected = tracked.tracking.last_expected(found.ingested_at)
         if found.end is not None and found.end + timedelta(days=1) < expected:
             continue
         newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
@@ -193,9 +202,11 @@ def _session(moment: datetime, zone: ZoneInfo) -> date:
 
 def _is_listed(node: Node, tracked: TrackedDataset) -> bool:
     """Whether the listing that names a dataset's symbols is landed."""
-    if tracked.needs is None or (tracked.dataset == "equities_bars_1d" and node.universe()):
+    if tracked.tracking.needs is None or (
+        tracked.dataset == "equities_bars_1d" and node.universe()
+    ):
         return True
-    return bool(bookmarks.landed(node.data_dir, ENDPOINTS[tracked.needs]))
+    return bool(bookmarks.landed(node.data_dir, tracked.tracking.needs))
 
 
 def _works(node: Node, found: Freshness) -> list[Work]:
@@ -206,10 +217,12 @@ def _works(node: Node, found: Freshness) -> list[Work]:
     tracked, day = found.tracked, timedelta(days=1)
     if not found.behind:
         return []
-    if tracked.is_bars:
+    if tracked.tracking.is_bars:
         newest = found.newest or found.expected
         earliest = found.expected - timedelta(days=REACH_DAYS - 1)
-        start = max(earliest, min(newest, found.expected - timedelta(days=tracked.overlap)))
+        start = max(
+            earliest, min(newest, found.expected - timedelta(days=tracked.tracking.overlap))
+        )
         window = (start, found.expected + day)
     else:
         rows = node.registry.of_dataset(tracked.dataset)

@@ -4,7 +4,7 @@ A verdict is landed as any payload is, append-only, and the next build shows it:
 two vendors disagree about is AMBER in ``quality.partition_status`` until its bar is corrected.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -20,7 +20,7 @@ from ingest.node.context import Node
 from ingest.payloads.decode import Page, table_of
 from ingest.transport.client import request_hash
 from ingest.vendors.node.schema import QC_PROBE
-from ingest.vendors.registry import ENDPOINTS
+from ingest.vendors.registry import FILLING
 from trademl.files import sha256_of_bytes
 from trademl.lake import versions as lake
 from trademl.symbology import to_vendor
@@ -83,44 +83,6 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class BarColumns:
-    """Where a vendor's daily bars lie, and what they are called there.
-
-    Attributes:
-        endpoint: Their place.
-        symbol: Column of the symbol.
-        day: SQL for the session.
-        prices: Open, high, low and close.
-        volume: Column of the volume.
-    """
-
-    endpoint: str
-    symbol: str
-    day: str
-    prices: tuple[str, str, str, str]
-    volume: str
-
-
-BARS: Mapping[str, BarColumns] = {
-    "alpaca": BarColumns(
-        "alpaca/bars_1d",
-        "symbol",
-        "cast(t at time zone 'America/New_York' as date)",
-        ("o", "h", "l", "c"),
-        "v",
-    ),
-    "massive": BarColumns("massive/grouped_1d", "ticker", "date", ("o", "h", "l", "c"), "v"),
-    "fmp": BarColumns(
-        "fmp/eod_non_split_adjusted",
-        "symbol",
-        "date",
-        ("adjOpen", "adjHigh", "adjLow", "adjClose"),
-        "volume",
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What came of comparing one session of a symbol.
 
@@ -157,7 +119,7 @@ def queue_probes(node: Node) -> int:
     return queued
 
 
-def classify_refusal(node: Node, lease: Lease) -> tuple[Work, ...]:
+def record_verdict(node: Node, lease: Lease) -> tuple[Work, ...]:
     """Compares what a probe landed with the lake's vendor; what is to be asked for again."""
     task = lease.task
     verdict = compare(node, task, lease.vendor)
@@ -178,12 +140,14 @@ def classify_refusal(node: Node, lease: Lease) -> tuple[Work, ...]:
 
 def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdict:
     """Lays the newest bars of two vendors for a task's symbol and first day side by side."""
-    ours, to_vendor = (_bar(node, name, task.symbol or "", task.start) for name in (first, vendor))
-    if ours is None or to_vendor is None:
+    lakes, others = (
+        _bar(node, name, task.dataset, task.symbol or "", task.start) for name in (first, vendor)
+    )
+    if lakes is None or others is None:
         return Verdict("NO_DATA")
-    pairs = zip(ours[:4], to_vendor[:4], strict=True)
+    pairs = zip(lakes[:4], others[:4], strict=True)
     worst = max(abs(one - other) / abs(one) if one else abs(other) for one, other in pairs)
-    ratio = to_vendor[4] / ours[4] if ours[4] else None
+    ratio = others[4] / lakes[4] if lakes[4] else None
     least, most = VOLUME_RATIOS
     agree = worst <= MOST_RELATIVE_DIFFERENCE and (ratio is None or least <= ratio <= most)
     return Verdict("OK" if agree else "CROSS_VENDOR_MISMATCH", worst, ratio)
@@ -213,16 +177,18 @@ def _land(node: Node, task: Task, vendor: str, verdict: Verdict) -> None:
     land(node.data_dir, fetch, [page], node.now())
 
 
-def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | None:
-    columns = BARS[vendor]
+def _bar(node: Node, vendor: str, dataset: str, symbol: str, day: date) -> Sequence[float] | None:
+    declared = FILLING[vendor, dataset]
+    columns, endpoint = declared.bar_columns, declared.endpoint
+    assert columns is not None
     files = [
         str(found.path)
-        for found in bookmarks.landed(node.data_dir, ENDPOINTS[columns.endpoint])
+        for found in bookmarks.landed(node.data_dir, endpoint)
         if (found.start is None or found.start <= day) and (found.end is None or found.end >= day)
     ]
     if not files:
         return None
-    folder = node.data_dir / "raw" / columns.endpoint
+    folder = node.data_dir / "raw" / endpoint.path
     with bookmarks.reading(folder), duckdb.connect() as connection:
         connection.execute("set timezone = 'UTC'")
         row = connection.execute(
@@ -231,7 +197,7 @@ def _bar(node: Node, vendor: str, symbol: str, day: date) -> Sequence[float] | N
             " from read_parquet($files, hive_partitioning = false)"
             f' where "{columns.symbol}" = $symbol and {columns.day} = $day'
             " order by ingested_at desc, ingest_id desc limit 1",
-            {"files": files, "symbol": to_vendor(vendor, symbol), "day": day},
+            {"files": files, "symbol": to_vendor(symbol, endpoint.class_mark), "day": day},
         ).fetchone()
     return None if row is None or None in row else row
 

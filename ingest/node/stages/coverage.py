@@ -13,9 +13,8 @@ from ingest.landing.windows import Span
 from ingest.node.context import Node
 from ingest.node.providers import served_from, usable_vendors
 from ingest.node.stage_file import Stage
-from ingest.node.stages.missing_history import HISTORY
+from ingest.node.stages.missing_history import history_of
 from ingest.payloads.endpoint import Endpoint
-from ingest.vendors.registry import ENDPOINTS
 from trademl.errors import ConfigError
 from trademl.lake import versions as lake
 from trademl.sessions import sessions_between
@@ -71,7 +70,7 @@ def _coverage(node: Node, stage: Stage, dataset: str) -> Coverage:
     if window[0] >= window[1]:
         return Coverage(dataset, 0, 0)
     ledger = _LEDGERS[dataset](node, stage.symbols, window)
-    landed = (bookmarks.landed(node.data_dir, ENDPOINTS[name]) for name in HISTORY[dataset])
+    landed = (bookmarks.landed(node.data_dir, place) for place in history_of(dataset))
     asked = bookmarks.coverage(chain.from_iterable(landed), stage.symbols)
     days = _sessions(window)
     green = expected = 0
@@ -123,8 +122,8 @@ def _minutes(node: Node, symbols: tuple[str, ...], window: Span) -> Ledger:
     A vendor that has a session GREEN is enough.
     """
     ledger: dict[str, dict[date, bool]] = {}
-    for name in HISTORY[_MINUTES]:
-        for symbol, day, _, is_green in _landed_minutes(node, ENDPOINTS[name], symbols, window):
+    for place in history_of(_MINUTES):
+        for symbol, day, _, is_green in _landed_minutes(node, place, symbols, window):
             known = ledger.setdefault(symbol, {})
             known[day] = known.get(day, False) or is_green
     return ledger
@@ -140,8 +139,8 @@ def without_minutes(node: Node, stage: Stage, until: date) -> list[tuple[str, da
     if window[0] >= until:
         return []
     counts: dict[tuple[str, date], int] = {}
-    for name in HISTORY[_MINUTES]:
-        for symbol, day, count, _ in _landed_minutes(node, ENDPOINTS[name], stage.symbols, window):
+    for place in history_of(_MINUTES):
+        for symbol, day, count, _ in _landed_minutes(node, place, stage.symbols, window):
             counts[symbol, day] = counts.get((symbol, day), 0) + count
     return sorted(key for key, count in counts.items() if not count)
 

@@ -5,7 +5,7 @@ files say which symbol and window was asked; what was answered without rows is l
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -17,7 +17,8 @@ from ingest.landing import bookmarks
 from ingest.node.context import Node
 from ingest.node.providers import served_from, usable_vendors
 from ingest.node.stage_file import Stage, read_stage, tasks_for
-from ingest.vendors.registry import ENDPOINTS
+from ingest.payloads.endpoint import Endpoint
+from ingest.vendors.registry import FILLING, of_logical
 from trademl.errors import ConfigError
 from trademl.sessions import sessions_between
 
@@ -25,12 +26,6 @@ MISSING_HISTORY = "stage_unlanded"
 """The name in ``pipeline_runs`` of the look at the stage."""
 SETTLE_DAYS = 2
 """Younger sessions are left to forward ingest, which asks for them anyway."""
-HISTORY: Mapping[str, tuple[str, ...]] = {
-    "crypto_bars_1d": ("binance/klines_1d",),
-    "equities_bars_1d": ("alpaca/bars_1d",),
-    "equities_bars_1m": ("alpaca/bars_1m", "massive/aggs_1m"),
-}
-"""Where a dataset's history lands; one of the places is enough."""
 _DAY = timedelta(days=1)
 
 
@@ -60,6 +55,11 @@ class MissingHistory:
             else "all sessions are landed"
         )
         return said + (f"; no vendor serves it before {self.served_from}" * bool(self.served_from))
+
+
+def history_of(dataset: str) -> tuple[Endpoint, ...]:
+    """Where a dataset's history lands, at any of its vendors; one of the places is enough."""
+    return tuple(one.endpoint for one in of_logical(dataset) if one.keeps_history)
 
 
 def required(stage: Stage, today: date) -> Iterator[Work]:
@@ -161,9 +161,10 @@ def _pieces(queue: Queue, windows: Iterable[Work]) -> Iterator[Work]:
 def _unlanded(
     data_dir: Path, dataset: str, wanted: list[Work], first: date, until: date
 ) -> MissingHistory:
-    if dataset not in HISTORY:
-        raise ConfigError(f"no history is kept of {dataset}; there is of: {', '.join(HISTORY)}")
-    places = [ENDPOINTS[name] for name in HISTORY[dataset]]
+    places = history_of(dataset)
+    if not places:
+        kept = sorted({name for (_, name), one in FILLING.items() if one.keeps_history})
+        raise ConfigError(f"no history is kept of {dataset}; there is of: {', '.join(kept)}")
     landed = (one for place in places for one in bookmarks.landed(data_dir, place))
     spans = bookmarks.coverage(landed, {work.symbol or "" for work in wanted})
     days = _days(dataset, min(work.start for work in wanted), max(work.end for work in wanted))

@@ -19,14 +19,11 @@ from ingest.vendors.alpaca.schema import ACTIONS, ASSETS, BARS, CALENDAR, MINUTE
 from trademl.clock import iso
 from trademl.errors import NotEntitled, Rejected, SchemaDrift, Unavailable, VendorError
 
-PUBLICATION_LAG = timedelta(minutes=16)
-"""SIP data younger than 15 minutes is refused on the free plan."""
-
 BARS_PER_PAGE = 10_000
 ACTIONS_PER_PAGE = 1_000
 _REPEATS_ALLOWED = 3
 
-MINUTE_LAG = timedelta(hours=4) + PUBLICATION_LAG
+MINUTE_LAG = timedelta(hours=4, minutes=16)
 """Minute bars go on until 20:00 in New York, four hours after the close."""
 
 

@@ -20,16 +20,24 @@ from ingest.vendors.dataset import (
     MINUTES_PER_SESSION,
     NEW_YORK,
     OVERLAP,
+    BarColumns,
+    Tracking,
+    Vendor,
     actions_window,
-    bar_datasets,
+    bar_dataset,
     calendar_window,
+    every,
+    last_session,
     named_symbols,
     newest_rows,
-    reference_datasets,
+    reference_dataset,
+    universe_names,
 )
 from trademl.errors import ConfigError
 from trademl.sessions import last_completed, sessions_before
 
+MINUTE_OVERLAP_DAYS = 3
+"""Days of minutes asked again, of which a session has hundreds; over a weekend one session."""
 _TAPE_BEGINS = date(2016, 1, 1)
 """The vendor has the consolidated tape from then on."""
 
@@ -108,11 +116,16 @@ def _alpaca_calendar(job: Job, window: Span) -> Iterator[Page]:
         yield from alpaca.calendar(client, *window)
 
 
+def _last_minutes(clock: datetime) -> date:
+    """A session's minutes go on until the evening."""
+    return last_completed(clock, alpaca.MINUTE_LAG)
+
+
 _EQUITY_BARS = BarSource(
     endpoint=schema.BARS,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: last_completed(clock, alpaca.PUBLICATION_LAG),
+    last_complete=last_session,
     step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(NEW_YORK).date(),
     listed=listed_equities,
@@ -124,17 +137,70 @@ _MINUTE_BARS = replace(
     endpoint=schema.MINUTES,
     dataset="equities_bars_1m",
     history=_TAPE_BEGINS,
-    last_complete=lambda clock: last_completed(clock, alpaca.MINUTE_LAG),
+    last_complete=_last_minutes,
     step_back=lambda day: sessions_before(day, MINUTE_OVERLAP),
     pages=_alpaca_minutes,
     rows_per_session=MINUTES_PER_SESSION,
 )
 
-DATASETS = bar_datasets(_EQUITY_BARS, _MINUTE_BARS) | reference_datasets(
-    ReferenceSource(
-        schema.ACTIONS, "corp_actions", actions_window, _alpaca_actions, by_symbol=True
+VENDOR = Vendor(
+    name="alpaca",
+    endpoints=schema.ALL,
+    settings=("alpaca_key_id", "alpaca_secret_key"),
+    datasets=(
+        reference_dataset(
+            ReferenceSource(schema.ASSETS, "assets", None, _alpaca_assets),
+            scope="market",
+            feeds_lake=True,
+            tracking=Tracking(turn=10, last_expected=last_session),
+        ),
+        reference_dataset(
+            ReferenceSource(schema.CALENDAR, "calendar", calendar_window, _alpaca_calendar),
+            scope="market",
+            tracking=Tracking(turn=40, last_expected=every(7)),
+        ),
+        reference_dataset(
+            ReferenceSource(
+                schema.ACTIONS, "corp_actions", actions_window, _alpaca_actions, by_symbol=True
+            ),
+            serves=("corp_actions_splits", "corp_actions_dividends"),
+            feeds_lake=True,
+            tracking=Tracking(turn=50, last_expected=last_session),
+        ),
+        bar_dataset(
+            _EQUITY_BARS,
+            feeds_lake=True,
+            keeps_history=True,
+            bar_columns=BarColumns(
+                symbol="symbol",
+                day="cast(t at time zone 'America/New_York' as date)",
+                prices=("o", "h", "l", "c"),
+                volume="v",
+            ),
+            tracking=Tracking(
+                turn=60,
+                last_expected=last_session,
+                needs=schema.ASSETS,
+                is_bars=True,
+                listed=listed_equities,
+            ),
+        ),
+        reference_dataset(
+            ReferenceSource(
+                schema.SNAPSHOTS, "options_chain", None, _alpaca_options, by_symbol=True
+            ),
+            tracking=Tracking(turn=80, last_expected=last_session, names=universe_names),
+        ),
+        bar_dataset(
+            _MINUTE_BARS,
+            keeps_history=True,
+            tracking=Tracking(
+                turn=90,
+                last_expected=_last_minutes,
+                is_bars=True,
+                names=universe_names,
+                overlap=MINUTE_OVERLAP_DAYS,
+            ),
+        ),
     ),
-    ReferenceSource(schema.SNAPSHOTS, "options_chain", None, _alpaca_options, by_symbol=True),
-    ReferenceSource(schema.ASSETS, "assets", None, _alpaca_assets),
-    ReferenceSource(schema.CALENDAR, "calendar", calendar_window, _alpaca_calendar),
 )

@@ -40,6 +40,7 @@ from trademl.errors import (
     RateLimited,
     Rejected,
     SchemaDrift,
+    UnknownSymbol,
     VendorError,
     WrongKey,
 )
@@ -141,7 +142,9 @@ def classify_refusal(status: int, said: str) -> type[VendorError] | None:
         return Exhausted
     if "premium" in words:
         return NotEntitled
-    return WrongKey if "apikey" in words or "api key" in words else Rejected
+    if "apikey" in words or "api key" in words:
+        return WrongKey
+    return UnknownSymbol if "invalid api call" in words else Rejected
 
 
 def daily(
@@ -168,9 +171,7 @@ def daily(
         params = {"function": "TIME_SERIES_DAILY", "symbol": symbol, "outputsize": size}
         try:
             answer = _get(client, params, _read_daily)
-        except Rejected as error:
-            if "Invalid API call" not in str(error):
-                raise
+        except UnknownSymbol:
             continue
         _refuse_cut(answer.value, symbol, size, start)
         first, last = start.isoformat(), end.isoformat()

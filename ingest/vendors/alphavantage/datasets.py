@@ -19,16 +19,19 @@ from ingest.vendors.alphavantage import schema
 from ingest.vendors.dataset import (
     EQUITY_HISTORY,
     OVERLAP,
-    bar_datasets,
-    chunk_datasets,
+    Tracking,
+    Vendor,
+    bar_dataset,
+    chunk_dataset,
+    every,
     newest_rows,
+    settled_session,
+    universe_names,
 )
 from trademl.errors import ConfigError
-from trademl.sessions import last_completed, sessions_before, sessions_between
+from trademl.sessions import sessions_before, sessions_between
 from trademl.symbology import from_vendor
 
-SETTLED = timedelta(hours=6)
-"""Sessions are final during the evening."""
 _DAY = timedelta(days=1)
 
 
@@ -48,13 +51,13 @@ def _connect(job: Job) -> VendorClient:
 
 
 def _last_session(job: Job) -> date:
-    last = last_completed(job.clock, SETTLED)
+    last = settled_session(job.clock)
     return min(job.end, last) if job.end else last
 
 
 def _listed(data_dir: Path) -> list[str]:
     rows = newest_rows(data_dir, alphavantage.LISTED["active"], "universe_pit", ["symbol"])
-    return [from_vendor("alphavantage", row["symbol"]) for row in rows]
+    return [from_vendor(row["symbol"], schema.LISTING_STATUS_ACTIVE.class_mark) for row in rows]
 
 
 def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
@@ -115,7 +118,7 @@ _BARS = BarSource(
     endpoint=schema.DAILY,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: last_completed(clock, SETTLED),
+    last_complete=settled_session,
     step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(UTC).date(),
     listed=_listed,
@@ -124,11 +127,34 @@ _BARS = BarSource(
     symbols_per_fetch=1,
 )
 
-DATASETS = bar_datasets(_BARS) | chunk_datasets(
-    _listings("universe_pit", "active"),
-    _listings("delistings", "delisted"),
-    _by_symbol(schema.SPLITS, "corp_actions_splits", alphavantage.splits),
-    _by_symbol(schema.DIVIDENDS, "corp_actions_dividends", alphavantage.dividends),
-    _by_symbol(schema.EARNINGS, "earnings_history", alphavantage.earnings),
-    ChunkSource(schema.OPTIONS, "options_chain", _connect, _chains, _chain),
+VENDOR = Vendor(
+    name="alphavantage",
+    endpoints=schema.ALL,
+    settings=("alphavantage_key",),
+    datasets=(
+        bar_dataset(_BARS),
+        chunk_dataset(
+            _listings("universe_pit", "active"),
+            scope="market",
+            window="day",
+            tracking=Tracking(turn=110, last_expected=settled_session),
+        ),
+        chunk_dataset(
+            _listings("delistings", "delisted"), scope="market", window="day", is_stand_in=True
+        ),
+        chunk_dataset(
+            _by_symbol(schema.SPLITS, "corp_actions_splits", alphavantage.splits), window="none"
+        ),
+        chunk_dataset(
+            _by_symbol(schema.DIVIDENDS, "corp_actions_dividends", alphavantage.dividends),
+            window="none",
+        ),
+        chunk_dataset(
+            _by_symbol(schema.EARNINGS, "earnings_history", alphavantage.earnings),
+            window="none",
+            # One call a name of 25 a day.
+            tracking=Tracking(turn=180, last_expected=every(28), names=universe_names),
+        ),
+        chunk_dataset(ChunkSource(schema.OPTIONS, "options_chain", _connect, _chains, _chain)),
+    ),
 )

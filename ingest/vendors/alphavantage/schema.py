@@ -55,7 +55,15 @@ def _endpoint(
     event_time: str | None = None,
 ) -> Endpoint:
     return Endpoint(
-        "alphavantage", name, columns, key, "alphavantage", "query", required, event_time
+        "alphavantage",
+        name,
+        columns,
+        key,
+        "alphavantage",
+        "query",
+        required,
+        event_time,
+        class_mark="-",
     )
 
 

@@ -21,7 +21,7 @@ from ingest.payloads.decode import (
 )
 from ingest.transport.client import Answer, Banned, VendorClient
 from ingest.vendors.binance.schema import EXCHANGE_INFO, KLINES
-from trademl.errors import RateLimited, Rejected, SchemaDrift, Unavailable, VendorError
+from trademl.errors import RateLimited, SchemaDrift, Unavailable, UnknownSymbol, VendorError
 
 KLINES_PER_PAGE = 1_000
 SOFT_WEIGHT = 3_000
@@ -70,9 +70,12 @@ class _ExchangeInfo(msgspec.Struct):
 _INFO = msgspec.json.Decoder(_ExchangeInfo)
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:  # noqa: ARG001 - a Judge
+def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """403 comes from the firewall, to an address that asks too much; no key is ever wrong here."""
-    return Banned if status == 403 else None
+    if status == 403:
+        return Banned
+    is_unknown = status == 400 and ("Invalid symbol" in said or "Illegal characters" in said)
+    return UnknownSymbol if is_unknown else None
 
 
 def klines(
@@ -90,9 +93,8 @@ def klines(
     for symbol in symbols:
         try:
             yield from _pages_of(client, symbol, start, end, clock)
-        except Rejected as error:
-            if "Invalid symbol" not in str(error) and "Illegal characters" not in str(error):
-                raise
+        except UnknownSymbol:
+            continue
 
 
 def exchange_info(client: VendorClient) -> Iterator[Page]:

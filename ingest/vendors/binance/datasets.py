@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, date, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from ingest.landing.job import Job
 from ingest.landing.reference import ReferenceSource
@@ -12,7 +13,14 @@ from ingest.payloads.decode import Page
 from ingest.transport.client import VendorClient
 from ingest.vendors.binance import client as binance
 from ingest.vendors.binance import schema
-from ingest.vendors.dataset import OVERLAP, bar_datasets, newest_rows, reference_datasets
+from ingest.vendors.dataset import (
+    OVERLAP,
+    Tracking,
+    Vendor,
+    bar_dataset,
+    newest_rows,
+    reference_dataset,
+)
 
 CRYPTO_HISTORY = date(2010, 1, 1)
 
@@ -45,6 +53,28 @@ _CRYPTO_BARS = BarSource(
     pages=binance.klines,
 )
 
-DATASETS = bar_datasets(_CRYPTO_BARS) | reference_datasets(
-    ReferenceSource(schema.EXCHANGE_INFO, "crypto_filters", None, _binance_filters)
+VENDOR = Vendor(
+    name="binance",
+    endpoints=schema.ALL,
+    datasets=(
+        reference_dataset(
+            ReferenceSource(schema.EXCHANGE_INFO, "crypto_filters", None, _binance_filters),
+            scope="market",
+            feeds_lake=True,
+            tracking=Tracking(turn=20, last_expected=binance.last_full_day),
+        ),
+        bar_dataset(
+            _CRYPTO_BARS,
+            feeds_lake=True,
+            keeps_history=True,
+            tracking=Tracking(
+                turn=70,
+                last_expected=binance.last_full_day,
+                zone=ZoneInfo("UTC"),
+                needs=schema.EXCHANGE_INFO,
+                is_bars=True,
+                listed=listed_crypto,
+            ),
+        ),
+    ),
 )

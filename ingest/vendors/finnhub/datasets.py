@@ -14,9 +14,12 @@ from ingest.transport.client import VendorClient
 from ingest.vendors.dataset import (
     EQUITY_HISTORY,
     OVERLAP,
-    bar_datasets,
+    Tracking,
+    Vendor,
+    bar_dataset,
+    last_session,
     named_symbols,
-    reference_datasets,
+    reference_dataset,
 )
 from ingest.vendors.finnhub import client as finnhub
 from ingest.vendors.finnhub import schema
@@ -72,9 +75,21 @@ _CANDLES = BarSource(
     pages=finnhub.candles,
 )
 
-DATASETS = bar_datasets(_CANDLES) | reference_datasets(
-    ReferenceSource(schema.CHAIN, "options_chain", None, _options, by_symbol=True),
-    ReferenceSource(
-        schema.EARNINGS, "earnings_calendar", _earnings_window, _earnings, by_symbol=True
+VENDOR = Vendor(
+    name="finnhub",
+    endpoints=schema.ALL,
+    settings=("finnhub_api_key",),
+    datasets=(
+        bar_dataset(_CANDLES),
+        reference_dataset(
+            ReferenceSource(schema.CHAIN, "options_chain", None, _options, by_symbol=True),
+            is_stand_in=True,
+        ),
+        reference_dataset(
+            ReferenceSource(
+                schema.EARNINGS, "earnings_calendar", _earnings_window, _earnings, by_symbol=True
+            ),
+            tracking=Tracking(turn=120, last_expected=last_session),
+        ),
     ),
 )

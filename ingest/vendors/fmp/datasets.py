@@ -24,18 +24,22 @@ from ingest.vendors.dataset import (
     ACTIONS_MARGIN,
     EQUITY_HISTORY,
     OVERLAP,
-    Datasets,
-    bar_datasets,
-    chunk_datasets,
-    reference_datasets,
+    BarColumns,
+    Dataset,
+    Tracking,
+    Vendor,
+    bar_dataset,
+    chunk_dataset,
+    every,
+    reference_dataset,
+    settled_session,
+    universe_names,
 )
 from ingest.vendors.fmp import client as fmp
 from ingest.vendors.fmp import schema
 from trademl.errors import ConfigError
-from trademl.sessions import last_completed, sessions_before
+from trademl.sessions import sessions_before
 
-SETTLED = timedelta(hours=6)
-"""Sessions are final during the evening."""
 EVENTS_CHANGE = timedelta(days=30)
 """Calendars are corrected for some weeks after the day."""
 DAYS_PER_FILE = 90
@@ -121,7 +125,7 @@ _BARS = BarSource(
     endpoint=schema.PRICES,
     dataset="equities_bars_1d",
     history=EQUITY_HISTORY,
-    last_complete=lambda clock: last_completed(clock, SETTLED),
+    last_complete=settled_session,
     step_back=lambda day: sessions_before(day, OVERLAP),
     session_of=lambda moment: moment.astimezone(UTC).date(),
     listed=_unlisted,
@@ -129,15 +133,42 @@ _BARS = BarSource(
     pages=fmp.prices,
     symbols_per_fetch=SYMBOLS_PER_FILE,
 )
-_STATEMENTS: Datasets = {("fmp", "fundamentals_statements"): _statements}
 
-DATASETS = (
-    bar_datasets(_BARS)
-    | reference_datasets(ReferenceSource(schema.DELISTED, "delistings", None, _delisted))
-    | _STATEMENTS
-    | chunk_datasets(
-        _events("earnings_calendar", fmp.EARNINGS_CALENDAR),
-        _events("corp_actions_dividends", fmp.DIVIDENDS_CALENDAR),
-        _events("corp_actions_splits", fmp.SPLITS_CALENDAR),
-    )
+VENDOR = Vendor(
+    name="fmp",
+    endpoints=schema.ALL,
+    settings=("fmp_key",),
+    datasets=(
+        bar_dataset(
+            _BARS,
+            is_second_opinion=True,
+            bar_columns=BarColumns(
+                symbol="symbol",
+                day="date",
+                prices=("adjOpen", "adjHigh", "adjLow", "adjClose"),
+                volume="volume",
+            ),
+        ),
+        reference_dataset(
+            ReferenceSource(schema.DELISTED, "delistings", None, _delisted),
+            scope="market",
+            is_stand_in=True,
+        ),
+        Dataset(
+            name="fundamentals_statements",
+            endpoint=schema.CASH_FLOW,
+            land=_statements,
+            window="none",
+            # Three calls a name of 250 a day.
+            tracking=Tracking(turn=170, last_expected=every(7), names=universe_names),
+        ),
+        chunk_dataset(
+            _events("earnings_calendar", fmp.EARNINGS_CALENDAR),
+            forward_days=30,
+            forward_span=DAYS_PER_FILE,
+            is_stand_in=True,
+        ),
+        chunk_dataset(_events("corp_actions_dividends", fmp.DIVIDENDS_CALENDAR)),
+        chunk_dataset(_events("corp_actions_splits", fmp.SPLITS_CALENDAR)),
+    ),
 )

@@ -91,7 +91,9 @@ def _endpoint(
     required: tuple[str, ...] = (),
     event_time: str | None = None,
 ) -> Endpoint:
-    return Endpoint("fmp", name, columns, key, "fmp", "stable", required, event_time)
+    return Endpoint(
+        "fmp", name, columns, key, "fmp", "stable", required, event_time, class_mark="-"
+    )
 
 
 def _statement(name: str, measures: str) -> Endpoint:

@@ -15,7 +15,7 @@ from ingest.payloads.endpoint import UTC_TIME
 from ingest.transport.client import Answer, Params, VendorClient
 from ingest.transport.throttle import Pace
 from ingest.vendors.fred.schema import OBSERVATIONS, SERIES, VINTAGE_DATES
-from trademl.errors import Rejected, SchemaDrift, Unavailable, VendorError, WrongKey
+from trademl.errors import SchemaDrift, Unavailable, UnknownSymbol, VendorError, WrongKey
 
 PACE = Pace(0.55)
 """Two requests a second are allowed, bursts are refused at once."""
@@ -67,10 +67,18 @@ def query_keys(key: str) -> dict[str, str]:
     return {"api_key": key}
 
 
+class NoVintages(UnknownSymbol):
+    """The series has values, but ALFRED keeps no vintages of it."""
+
+
 def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """A locked server is an outage, a wrong key a bad request; all else means what it does."""
     if status == 400 and "api_key" in said:
         return WrongKey
+    if status == 400 and _NO_VINTAGES in said:
+        return NoVintages
+    if status == 400 and _UNKNOWN in said:
+        return UnknownSymbol
     return Unavailable if status == 423 else None
 
 
@@ -87,13 +95,11 @@ def observations(client: VendorClient, series_id: str, after: date | None) -> It
         after: The day up to which vintages are landed already; none for the first time.
 
     Raises:
-        Rejected: There is no such series.
+        UnknownSymbol: There is no such series.
     """
     try:
         known = [day for page in vintage_dates(client, series_id) for day in _days(page)]
-    except Rejected as error:
-        if _NO_VINTAGES not in str(error):
-            raise
+    except NoVintages:
         yield from _present_values(client, series_id)
         return
     landed = [day for day in known if after is not None and day <= after]
@@ -148,11 +154,6 @@ def series(client: VendorClient, series_id: str) -> Iterator[Page]:
         )
     times = pa.array([_updated(row.get("last_updated")) for row in rows], UTC_TIME)
     yield page_of_records(answer, SERIES, rows, times)
-
-
-def is_unknown(error: Rejected) -> bool:
-    """Whether a refusal says that there is no such series."""
-    return _UNKNOWN in str(error)
 
 
 def _vintages(

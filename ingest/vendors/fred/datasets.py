@@ -1,8 +1,9 @@
 """FRED's datasets: one file per series."""
 
-from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingest.landing import bookmarks
@@ -13,10 +14,11 @@ from ingest.landing.windows import Span
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import VendorClient
-from ingest.vendors.dataset import chunk_datasets
+from ingest.vendors.dataset import Tracking, Vendor, chunk_dataset, every
 from ingest.vendors.fred import client as fred
 from ingest.vendors.fred import schema
-from trademl.errors import ConfigError, Rejected
+from trademl.errors import ConfigError, UnknownSymbol
+from trademl.settings import Settings
 
 _CENTRAL = ZoneInfo("America/Chicago")
 """The server's days."""
@@ -67,9 +69,8 @@ def _unless_unknown(pages: Iterator[Page]) -> Iterator[Page]:
     """A series that does not exist gives no row, so that the others still land."""
     try:
         yield from pages
-    except Rejected as error:
-        if not fred.is_unknown(error):
-            raise
+    except UnknownSymbol:
+        return
 
 
 def _by_series(endpoint: Endpoint, dataset: str, ask: Ask) -> ChunkSource:
@@ -80,15 +81,36 @@ def _by_series(endpoint: Endpoint, dataset: str, ask: Ask) -> ChunkSource:
     return ChunkSource(endpoint, dataset, _connect, plan, pages, requires_rows=True)
 
 
-DATASETS = chunk_datasets(
-    ChunkSource(
-        schema.OBSERVATIONS,
-        "macro_vintages",
-        _connect,
-        _vintages_to_ask,
-        _observations,
-        requires_rows=True,
+def _chicago_day(clock: datetime) -> date:
+    return clock.astimezone(_CENTRAL).date()
+
+
+def _series(_data_dir: Path, settings: Settings, _universe: Sequence[str]) -> Sequence[str]:
+    return settings.macro_series
+
+
+VENDOR = Vendor(
+    name="fred",
+    endpoints=schema.ALL,
+    settings=("fred_key",),
+    datasets=(
+        chunk_dataset(
+            ChunkSource(
+                schema.OBSERVATIONS,
+                "macro_vintages",
+                _connect,
+                _vintages_to_ask,
+                _observations,
+                requires_rows=True,
+            ),
+            window="none",
+            tracking=Tracking(turn=130, last_expected=_chicago_day, names=_series),
+        ),
+        chunk_dataset(
+            _by_series(schema.VINTAGE_DATES, "macro_vintage_dates", fred.vintage_dates),
+            window="none",
+            tracking=Tracking(turn=140, last_expected=every(7), names=_series),
+        ),
+        chunk_dataset(_by_series(schema.SERIES, "macro_series", fred.series)),
     ),
-    _by_series(schema.VINTAGE_DATES, "macro_vintage_dates", fred.vintage_dates),
-    _by_series(schema.SERIES, "macro_series", fred.series),
 )

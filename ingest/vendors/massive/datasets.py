@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.job import Job
-from ingest.landing.market_bars import MarketBarSource, land_market_bars
+from ingest.landing.market_bars import MarketBarSource
 from ingest.landing.reference import ReferenceSource
 from ingest.landing.symbol_bars import BarSource
 from ingest.landing.windows import Span
@@ -21,12 +20,14 @@ from ingest.vendors.dataset import (
     NEW_YORK,
     OVERLAP,
     YEAR,
-    Datasets,
+    BarColumns,
+    Vendor,
     actions_window,
-    bar_datasets,
+    bar_dataset,
+    market_bar_dataset,
     named_symbols,
     newest_rows,
-    reference_datasets,
+    reference_dataset,
 )
 from ingest.vendors.massive import bars as massive_bars
 from ingest.vendors.massive import client as massive
@@ -138,18 +139,49 @@ _MARKET = MarketBarSource(
     page=massive_bars.grouped,
 )
 
-DATASETS: Datasets = {
-    ("massive", _MARKET.dataset): partial(land_market_bars, source=_MARKET),
-    **bar_datasets(_DAY_BARS, _MINUTE_BARS),
-    **reference_datasets(
-        ReferenceSource(
-            schema.SPLITS, "corp_actions_splits", actions_window, _splits, by_symbol=True
+VENDOR = Vendor(
+    name="massive",
+    endpoints=schema.ALL,
+    settings=("massive_api_key",),
+    datasets=(
+        market_bar_dataset(
+            _MARKET,
+            is_second_opinion=True,
+            bar_columns=BarColumns(
+                symbol="ticker", day="date", prices=("o", "h", "l", "c"), volume="v"
+            ),
         ),
-        ReferenceSource(
-            schema.DIVIDENDS, "corp_actions_dividends", actions_window, _dividends, by_symbol=True
+        bar_dataset(_DAY_BARS),
+        bar_dataset(_MINUTE_BARS, keeps_history=True, is_stand_in=True),
+        reference_dataset(
+            ReferenceSource(
+                schema.SPLITS, "corp_actions_splits", actions_window, _splits, by_symbol=True
+            )
         ),
-        ReferenceSource(schema.TICKERS, "universe_pit", _one_day, _tickers, is_as_of=True),
-        ReferenceSource(schema.DELISTED, "delistings", _one_day, _delisted, is_as_of=True),
-        ReferenceSource(schema.CHAIN, "options_chain", None, _options, by_symbol=True),
+        reference_dataset(
+            ReferenceSource(
+                schema.DIVIDENDS,
+                "corp_actions_dividends",
+                actions_window,
+                _dividends,
+                by_symbol=True,
+            )
+        ),
+        reference_dataset(
+            ReferenceSource(schema.TICKERS, "universe_pit", _one_day, _tickers, is_as_of=True),
+            scope="market",
+            window="day",
+            is_stand_in=True,
+        ),
+        reference_dataset(
+            ReferenceSource(schema.DELISTED, "delistings", _one_day, _delisted, is_as_of=True),
+            scope="market",
+            window="day",
+            is_stand_in=True,
+        ),
+        reference_dataset(
+            ReferenceSource(schema.CHAIN, "options_chain", None, _options, by_symbol=True),
+            is_stand_in=True,
+        ),
     ),
-}
+)

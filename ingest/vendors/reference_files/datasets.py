@@ -8,7 +8,7 @@ from ingest.landing.reference import land_whole
 from ingest.landing.writer import Fetch
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import request_hash
-from ingest.vendors.dataset import Datasets
+from ingest.vendors.dataset import Dataset, Vendor
 from ingest.vendors.reference_files import client as file
 from ingest.vendors.reference_files.schema import ALL
 
@@ -29,6 +29,11 @@ def land_file(job: Job, endpoint: Endpoint) -> IngestReport:
     return land_whole(job, Fetch(endpoint, dataset, chain), file.pages(found, endpoint))
 
 
-DATASETS: Datasets = {
-    (endpoint.vendor, endpoint.name): partial(land_file, endpoint=endpoint) for endpoint in ALL
-}
+VENDOR = Vendor(
+    name="file",
+    endpoints=ALL,
+    datasets=tuple(
+        Dataset(name=endpoint.name, endpoint=endpoint, land=partial(land_file, endpoint=endpoint))
+        for endpoint in ALL
+    ),
+)

@@ -1,9 +1,10 @@
 """SEC EDGAR's datasets: companies by CIK or present ticker, removals from listing by quarter."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 
 from ingest.landing.bookmarks import Envelope
 from ingest.landing.chunks import Chunk, ChunkSource, named_symbols, stale_symbols, windows_to_ask
@@ -12,10 +13,20 @@ from ingest.landing.reference import ReferenceSource
 from ingest.payloads.decode import Page
 from ingest.payloads.endpoint import Endpoint
 from ingest.transport.client import ClassifyRefusal, VendorClient
-from ingest.vendors.dataset import NEW_YORK, chunk_datasets, newest_rows, reference_datasets
+from ingest.vendors.dataset import (
+    NEW_YORK,
+    Tracking,
+    Vendor,
+    chunk_dataset,
+    every,
+    last_session,
+    newest_rows,
+    reference_dataset,
+)
 from ingest.vendors.sec_edgar import client as sec_edgar
 from ingest.vendors.sec_edgar import form25, schema
 from trademl.errors import ConfigError
+from trademl.settings import Settings
 from trademl.symbology import to_vendor
 
 FORM_25_HISTORY = date(2000, 1, 1)
@@ -50,7 +61,9 @@ def _archives(job: Job) -> VendorClient:
 
 def _ciks(job: Job, dataset: str) -> tuple[str, ...]:
     """CIKs as they are, present tickers through the newest landed list."""
-    names = [to_vendor("sec_edgar", name.upper()) for name in named_symbols(job, dataset)]
+    names = [
+        to_vendor(name.upper(), schema.TICKERS.class_mark) for name in named_symbols(job, dataset)
+    ]
     tickers = {name for name in names if not sec_edgar.is_cik(name)}
     known: dict[str, str] = {}
     if tickers:
@@ -107,11 +120,49 @@ def _tickers(job: Job, _window: tuple[date, date]) -> Iterator[Page]:
         yield from sec_edgar.tickers(client)
 
 
-DATASETS = reference_datasets(
-    ReferenceSource(schema.TICKERS, "company_tickers", None, _tickers)
-) | chunk_datasets(
-    _by_company(schema.COMPANIES, "companies", sec_edgar.company, requires_rows=True),
-    _by_company(schema.SUBMISSIONS, "filings_index", sec_edgar.submissions, requires_rows=True),
-    _by_company(schema.FACTS, "fundamentals_facts", sec_edgar.companyfacts),
-    ChunkSource(schema.FORM_25, "delistings", _archives, _removals_to_ask, _removals),
+def _companies(data_dir: Path, _settings: Settings, universe: Sequence[str]) -> Sequence[str]:
+    """The CIKs of the universe, as far as the SEC lists its names now."""
+    if not universe:
+        return ()
+    rows = newest_rows(data_dir, schema.TICKERS, "company_tickers", ["ticker", "cik"])
+    known = {row["ticker"]: row["cik"] for row in rows}
+    ciks = (known.get(to_vendor(symbol, schema.TICKERS.class_mark)) for symbol in universe)
+    return tuple(dict.fromkeys(cik for cik in ciks if cik is not None))
+
+
+VENDOR = Vendor(
+    name="sec_edgar",
+    endpoints=schema.ALL,
+    settings=("sec_user_agent",),
+    datasets=(
+        reference_dataset(
+            ReferenceSource(schema.TICKERS, "company_tickers", None, _tickers),
+            scope="market",
+            tracking=Tracking(turn=30, last_expected=every(7)),
+        ),
+        chunk_dataset(
+            _by_company(schema.COMPANIES, "companies", sec_edgar.company, requires_rows=True)
+        ),
+        chunk_dataset(
+            _by_company(
+                schema.SUBMISSIONS, "filings_index", sec_edgar.submissions, requires_rows=True
+            ),
+            window="none",
+            tracking=Tracking(
+                turn=150, last_expected=last_session, needs=schema.TICKERS, names=_companies
+            ),
+        ),
+        chunk_dataset(
+            _by_company(schema.FACTS, "fundamentals_facts", sec_edgar.companyfacts),
+            window="none",
+            tracking=Tracking(
+                turn=160, last_expected=every(7), needs=schema.TICKERS, names=_companies
+            ),
+        ),
+        chunk_dataset(
+            ChunkSource(schema.FORM_25, "delistings", _archives, _removals_to_ask, _removals),
+            scope="market",
+            tracking=Tracking(turn=100, last_expected=last_session),
+        ),
+    ),
 )

@@ -43,7 +43,17 @@ _FORM_25 = pa.schema(
 def _endpoint(
     name: str, columns: pa.Schema, key: tuple[str, ...], version: str, required: tuple[str, ...]
 ) -> Endpoint:
-    return Endpoint("sec_edgar", name, columns, key, "sec_edgar", version, required, symbol="cik")
+    return Endpoint(
+        "sec_edgar",
+        name,
+        columns,
+        key,
+        "sec_edgar",
+        version,
+        required,
+        symbol="cik",
+        class_mark="-",
+    )
 
 
 TICKERS = _endpoint("company_tickers", _TICKERS, ("cik", "ticker"), "files", ("name",))

@@ -190,3 +190,6 @@ def _offset(query: Query) -> int:
     if not place.isdigit():
         raise refusal("invalid page_token")
     return int(place)
+
+
+WIRE = AlpacaWire

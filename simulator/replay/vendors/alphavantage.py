@@ -16,6 +16,8 @@ from trademl.symbology import from_vendor, to_vendor
 
 CALLS_A_DAY = 25
 COMPACT_ROWS = 100
+_CLASS_MARK = "-"
+"""Before a share class: ``BRK-B``."""
 _FIRST_LIST = date(2010, 1, 1)
 _CHAINS_READY = time(16, 15)
 _HEADER = ("symbol", "name", "exchange", "assetType", "ipoDate", "delistingDate", "status")
@@ -110,7 +112,7 @@ class AlphaVantageWire:
         if size == "full" and self._terms.is_free:
             return json_reply({"Information": _FULL})
         bars = self._book.equities
-        low, high = bars.rows(from_vendor(self.name, symbol), 0, day_number(self._today))
+        low, high = bars.rows(from_vendor(symbol, _CLASS_MARK), 0, day_number(self._today))
         if low == high:
             return json_reply({"Error Message": _INVALID.format("TIME_SERIES_DAILY")})
         first = low if size == "full" else max(low, high - COMPACT_ROWS)
@@ -178,7 +180,7 @@ class AlphaVantageWire:
         data = [
             {"effective_date": row["ex_date"].isoformat(), "split_factor": _price(row["ratio"])}
             for row in self._book.splits
-            if row["symbol"] == from_vendor(self.name, query.get("symbol", ""))
+            if row["symbol"] == from_vendor(query.get("symbol", ""), _CLASS_MARK)
         ]
         return _of_symbol(query, data, fault)
 
@@ -192,7 +194,7 @@ class AlphaVantageWire:
                 "amount": _text(row["cash"]),
             }
             for row in self._book.dividends
-            if row["symbol"] == from_vendor(self.name, query.get("symbol", ""))
+            if row["symbol"] == from_vendor(query.get("symbol", ""), _CLASS_MARK)
         ]
         return _of_symbol(query, data, fault)
 
@@ -202,7 +204,7 @@ class AlphaVantageWire:
         days = [
             row["earnings_date"]
             for row in market_rows(self._terms.market, "earnings_dates")
-            if row["symbol"] == from_vendor(self.name, symbol)
+            if row["symbol"] == from_vendor(symbol, _CLASS_MARK)
             and row["earnings_date"] < self._today
         ]
         if not days:
@@ -226,7 +228,7 @@ class AlphaVantageWire:
             return json_reply({"Information": _PREMIUM})
         symbol, day = query.get("symbol", ""), day_or_none(query.get("date")) or self._today
         published = datetime.combine(day, _CHAINS_READY, NEW_YORK) <= self._book.clock
-        quotes = self._chains.get((from_vendor(self.name, symbol), day), []) if published else []
+        quotes = self._chains.get((from_vendor(symbol, _CLASS_MARK), day), []) if published else []
         data = [_contract(row, day) for row in quotes]
         if fault == "wrong_symbol":
             data = [{**row, "symbol": f"{symbol}X"} for row in data]
@@ -257,7 +259,7 @@ def _of_symbol(query: Query, data: list[dict[str, str]], fault: str | None) -> R
 def _listed_line(row: Mapping[str, Any], gone: date | None, state: str) -> tuple[str, ...]:
     is_fund = str(row.get("asset_type") or "").lower() == "etf"
     return (
-        to_vendor("alphavantage", row["symbol"]),
+        to_vendor(row["symbol"], _CLASS_MARK),
         row.get("name") or "",
         row.get("exchange") or "",
         "ETF" if is_fund else "Stock",
@@ -275,7 +277,7 @@ def _contract(row: Mapping[str, Any], day: date) -> dict[str, str]:
     greeks = ("implied_volatility", "delta", "gamma", "theta", "vega", "rho")
     return {
         "contractID": code,
-        "symbol": to_vendor("alphavantage", row["underlier"]),
+        "symbol": to_vendor(row["underlier"], _CLASS_MARK),
         "expiration": row["expiry"].isoformat(),
         "strike": _price(strike, 2),
         "type": "call" if side == "C" else "put",
@@ -304,3 +306,6 @@ def _text(value: float) -> str:
 def _quarter_end_before(day: date) -> date:
     first = date(day.year, 3 * ((day.month - 1) // 3) + 1, 1)
     return date.fromordinal(first.toordinal() - 1)
+
+
+WIRE = AlphaVantageWire

@@ -217,3 +217,6 @@ def _integer(query: Query, name: str, usual: int) -> int:
     if not text.lstrip("-").isdigit():
         raise refusal(-1100, f"Illegal characters found in parameter '{name}'.")
     return int(text)
+
+
+WIRE = BinanceWire

@@ -203,3 +203,6 @@ def _seconds(query: Query, name: str) -> int:
     if not text.isdigit():
         raise refusal(f"Wrong value of the argument {name}", 422)
     return int(text)
+
+
+WIRE = FinnhubWire

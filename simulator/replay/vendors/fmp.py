@@ -19,6 +19,8 @@ CALENDAR_CAP = 4_000
 CALENDAR_DAYS = 90
 DELISTED_PER_PAGE = 100
 FREE_SYMBOLS = frozenset({"AAPL", "MSFT", "TSLA", "AMZN", "GOOGL"})
+_CLASS_MARK = "-"
+"""Before a share class: ``BRK-B``."""
 _USUAL_HISTORY = timedelta(days=5 * 365)
 _ROOT = "/stable/"
 _NO_KEY = (
@@ -253,11 +255,12 @@ def _symbol(query: Query) -> str:
     if not query.get("symbol"):
         raise _text_refusal(400, "Query Error: Invalid or missing query parameter - symbol")
     asked = query["symbol"]
-    return "" if to_vendor("fmp", asked) != asked else from_vendor("fmp", asked)  # BRK.B is unknown
+    # BRK.B is unknown
+    return "" if to_vendor(asked, _CLASS_MARK) != asked else from_vendor(asked, _CLASS_MARK)
 
 
 def _spelled(row: dict[str, Any]) -> dict[str, Any]:
-    symbol = to_vendor("fmp", row["symbol"])
+    symbol = to_vendor(row["symbol"], _CLASS_MARK)
     return row if symbol == row["symbol"] else {**row, "symbol": symbol}
 
 
@@ -270,3 +273,6 @@ def _integer(query: Query, name: str, usual: int) -> int:
     if not text.isdigit():
         raise _text_refusal(400, f"Query Error: Invalid or missing query parameter - {name}")
     return int(text)
+
+
+WIRE = FmpWire

@@ -256,3 +256,6 @@ class FredWire:
 def _text(value: float | None) -> str:
     """The value as the vendor writes it, a point where there is none."""
     return "." if value is None else np.format_float_positional(value, trim="0")
+
+
+WIRE = FredWire

@@ -308,3 +308,6 @@ def _continued(cursor: str) -> Query:
     if not query.get("_offset", "").isdigit():
         raise refusal("'cursor' is not valid")
     return query
+
+
+WIRE = MassiveWire

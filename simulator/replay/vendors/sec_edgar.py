@@ -227,3 +227,6 @@ def _absent() -> Reply:
 def _page(status: int, text: str) -> Reply:
     """A page as the vendor's servers build them: what it says comes late."""
     return Reply(status, _PAGE.replace("{text}", text).encode(), content_type="text/html")
+
+
+WIRE = SecWire

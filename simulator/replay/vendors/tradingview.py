@@ -175,3 +175,6 @@ def _ordered(question: _Question, rows: list[Row]) -> list[Row]:
     known = [row for row in rows if row.get(name) is not None]
     unknown = [row for row in rows if row.get(name) is None]
     return sorted(known, key=lambda row: row[name], reverse=is_falling) + unknown
+
+
+WIRE = TradingViewWire

@@ -44,7 +44,12 @@ class Host:
 
 
 def ask(host, symbols=("BTCUSDT",), start=date(2026, 3, 2), end=date(2026, 3, 5)):
-    with VendorClient("binance", "https://host", transport=httpx.MockTransport(host)) as client:
+    with VendorClient(
+        "binance",
+        "https://host",
+        transport=httpx.MockTransport(host),
+        classify_refusal=binance.classify_refusal,
+    ) as client:
         pages = list(binance.klines(client, symbols, start, end, CLOCK))
     return [row for page in pages for row in page.rows.to_pylist()]
 

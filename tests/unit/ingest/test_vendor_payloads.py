@@ -18,7 +18,15 @@ from ingest.vendors.fred import client as fred
 from ingest.vendors.sec_edgar import client as sec_edgar
 from ingest.vendors.sec_edgar import form25
 from simulator.replay.vendors.sec_edgar import SecWire
-from trademl.errors import NotEntitled, RateLimited, Rejected, SchemaDrift, Unavailable, WrongKey
+from trademl.errors import (
+    NotEntitled,
+    RateLimited,
+    Rejected,
+    SchemaDrift,
+    Unavailable,
+    UnknownSymbol,
+    WrongKey,
+)
 from trademl.settings import Settings
 
 CLOCK = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -127,9 +135,9 @@ def test_recorded_series_and_the_recorded_refusal():
     refused = payload(
         "fred/fred_series_observations_USAB6DBTT01CXCUSAQ_2020-01-01_2024-03-31_http400.json"
     )
-    with client_of("fred", refused, 400) as client, pytest.raises(Rejected) as caught:
+    options = {"classify_refusal": fred.classify_refusal}
+    with client_of("fred", refused, 400, **options) as client, pytest.raises(UnknownSymbol):
         list(fred.series(client, "USAB6DBTT01CXCUSAQ"))
-    assert fred.is_unknown(caught.value)
 
 
 @pytest.mark.market_data

@@ -202,7 +202,7 @@ def test_failures_wait_twice_as_long_each_time_and_the_fifth_is_the_last(node):
 @pytest.mark.parametrize("kind", ["BOOTSTRAP", "GAP", "FORWARD"])
 def test_a_failed_task_is_queued_again_the_next_day_or_by_hand(node, monkeypatch, kind):
     """A vendor that was down for an evening leaves no hole, and is not asked more than once a day."""
-    monkeypatch.setattr("ingest.control.database.queue_store.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("ingest.control.queue_store.MAX_ATTEMPTS", 1)
     task = work(kind=kind)
     node.queue.add([task])
     node.queue.fail(node.lease(), "down")
@@ -216,7 +216,7 @@ def test_a_failed_task_is_queued_again_the_next_day_or_by_hand(node, monkeypatch
 
 
 def test_the_wait_after_a_failure_is_at_most_an_hour(node, monkeypatch):
-    monkeypatch.setattr("ingest.control.database.queue_store.MAX_ATTEMPTS", 9)
+    monkeypatch.setattr("ingest.control.queue_store.MAX_ATTEMPTS", 9)
     node.queue.add([work()])
     for _ in range(8):
         node.time.passes(3600)

@@ -7,7 +7,8 @@ import pytest
 from ingest.catalog.capabilities import REGISTRY_FILE, Registry, canonical_vendor, read_capabilities
 from ingest.catalog.routing import RoutingFacts, route, route_window
 from ingest.node import providers
-from ingest.vendors.registry import DATASETS
+from ingest.node.planning.tracked import LISTINGS, TRACKED
+from ingest.vendors.registry import DATASETS, FILLING, VENDORS
 from tests.unit.ingest_queue.node import capability, registry
 from trademl import api
 from trademl.errors import ConfigError
@@ -64,10 +65,66 @@ BESIDE_THE_REGISTRY = {
 def test_every_row_has_a_connector_and_every_connector_a_row():
     """A row that nothing serves is routed to for ever; so is nobody to a dataset without a row."""
     rows = {(row.vendor, row.dataset) for row in ROWS}
+    assert {vendor for vendor, _ in rows} <= VENDORS.keys()
     assert {pair for pair in rows if not providers.can_fill(*pair)} == set(WITHOUT_CONNECTOR)
-    served = {providers.connector(*pair) for pair in rows}
+    served = {
+        (vendor, FILLING[vendor, name].name) for vendor, name in rows if (vendor, name) in FILLING
+    }
     assert set(DATASETS) - served == set(BESIDE_THE_REGISTRY)
-    assert set(providers.SECOND_OPINION) | set(providers.FEEDS_LAKE) <= set(DATASETS_OF_ROWS)
+
+
+def test_declarations_agree_with_one_another():
+    logical = set(DATASETS_OF_ROWS)
+    facts = {pair: one for pair, one in FILLING.items() if one.feeds_lake or one.is_second_opinion}
+    assert {name for _, name in facts} <= logical
+    for (vendor, name), one in FILLING.items():
+        where = f"{vendor} {name}"
+        assert one.endpoint.vendor == vendor, where
+        assert not (one.feeds_lake and one.is_second_opinion), where
+        assert not one.is_second_opinion or one.bar_columns, where
+        assert not (one.tracking and one.is_stand_in), where
+    tracked = [one.dataset for one in TRACKED]
+    assert len(set(tracked)) == len(tracked), "two vendors govern one dataset"
+    assert len({one.tracking.turn for one in TRACKED}) == len(TRACKED)
+    assert {name for (_, name), one in FILLING.items() if one.is_stand_in} <= set(tracked)
+
+
+def test_what_the_node_keeps_up_to_date_and_where_it_lands():
+    """The whole table, as it is spread over the vendors' folders: a change of it is a decision."""
+    assert {one.dataset: [place.path for place in one.endpoints] for one in TRACKED} == {
+        "assets": ["alpaca/assets"],
+        "crypto_filters": ["binance/exchange_info"],
+        "company_tickers": ["sec_edgar/company_tickers"],
+        "calendar": ["alpaca/calendar"],
+        "corp_actions_splits": ["alpaca/corporate_actions"],
+        "equities_bars_1d": ["alpaca/bars_1d"],
+        "crypto_bars_1d": ["binance/klines_1d"],
+        "options_chain": [
+            "alpaca/option_snapshots",
+            "finnhub/option_chain",
+            "massive/option_chain",
+        ],
+        "equities_bars_1m": ["alpaca/bars_1m", "massive/aggs_1m"],
+        "delistings": [
+            "sec_edgar/form_25",
+            "alphavantage/listing_status_delisted",
+            "fmp/delisted_companies",
+            "massive/delisted_tickers",
+        ],
+        "universe_pit": ["alphavantage/listing_status_active", "massive/tickers"],
+        "earnings_calendar": ["finnhub/earnings_calendar", "fmp/earnings"],
+        "macro_vintages": ["fred/observations"],
+        "macro_vintage_dates": ["fred/vintage_dates"],
+        "filings_index": ["sec_edgar/submissions"],
+        "fundamentals_facts": ["sec_edgar/companyfacts"],
+        "fundamentals_statements": ["fmp/cash_flow_statement"],
+        "earnings_history": ["alphavantage/earnings"],
+    }
+    assert {name: place.path for name, place in LISTINGS.items()} == {
+        "assets": "alpaca/assets",
+        "crypto_filters": "binance/exchange_info",
+        "company_tickers": "sec_edgar/company_tickers",
+    }
 
 
 def test_a_changed_priority_changes_the_order():
