@@ -120,10 +120,10 @@ def test_unknown_command_ends_the_process_with_2(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("stage", "show", "nope"), 2, "no stage 'nope'"),
+        (("stage", "show", "nope"), 2, "'nope' is not a stage"),
         (("build", "--clock", "yesterday"), 2, "clock 'yesterday'"),
         (("alpha", "--run-id", "../x"), 2, "run id '../x'"),
-        (("validate", "--run-id", "nope"), 2, "no run 'nope'"),
+        (("validate", "--run-id", "nope"), 2, "'nope' is not a run"),
         (("shell",), 3, "no published version"),
         (("shell", "--data", "o'neil"), 2, "must not hold '"),
         (("build", "--data", "a[1]*"), 2, "must not hold * [ ]"),
@@ -230,7 +230,7 @@ def test_an_entry_point_refuses_what_its_command_refuses(entry, words):
 
 def test_curate_incremental_is_the_build_command(monkeypatch, tmp_path):
     built = []
-    monkeypatch.setattr(api, "build", lambda *given: built.append(given))
+    monkeypatch.setattr(api, "build_lake", lambda *given: built.append(given))
     monkeypatch.setenv("TRADEML_DATA", str(tmp_path))
     monkeypatch.setenv("TRADEML_CLOCK", "2031-05-06T12:00:00Z")
     assert api.curate_incremental() is None

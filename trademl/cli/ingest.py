@@ -62,10 +62,12 @@ def ingest_run(
 
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
-    from ingest.control.metered_client import client_by_hand
     from ingest.sync import find_dataset, run_ingest
 
     find_dataset(vendor, dataset)
+    # Checked before the rest is imported: a mistyped name is told at once.
+    from ingest.control.metered_client import client_by_hand
+
     if candidates and symbols is not None:
         raise ConfigError("give --symbols or --candidates, not both")
     settings = Settings()
