@@ -6,21 +6,40 @@ PYTEST := $(BIN)/python -m pytest
 # Compiled modules are kept: without them every one of the many processes compiles dbt anew (3 s each).
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint bench build accept docs clean
+.PHONY: demo check test unit lint bench build accept docs clean
+.PHONY: lint-style lint-types lint-imports lint-rules lint-sql
 
 demo: .venv/ready
 	@$(BIN)/trademl demo
 
-test: .venv/ready
-	$(PYTEST) -m "not accept" -n 2 --dist loadfile
+# What one runs while working: lint beside the unit tests.
+check: .venv/ready
+	@$(MAKE) --no-print-directory -j 2 lint unit
 
-lint: .venv/ready
+# All but the long list. Whoever has nothing left to do takes over what another has not begun.
+test: .venv/ready
+	$(PYTEST) -m "not accept" -n 2 --dist worksteal
+
+unit: .venv/ready
+	$(PYTEST) -m "not accept" tests/unit
+
+lint: lint-types lint-sql lint-style lint-imports lint-rules
+
+lint-types: .venv/ready
+	$(BIN)/mypy
+
+lint-sql: .venv/ready
+	TRADEML_DATA=target/lint $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models tests/data
+
+lint-style: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+lint-imports: .venv/ready
 	$(BIN)/lint-imports
-	$(BIN)/python -m tests.house_rules
-	TRADEML_DATA=target/lint $(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models tests/data
+
+lint-rules: .venv/ready
+	$(BIN)/python -m tests.rules.house_rules
 
 bench: .venv/ready
 	@$(BIN)/python -m tests.bench

@@ -57,7 +57,7 @@ def run_ingest(
     declared = find_dataset(vendor, dataset)
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
-            raise ConfigError(f"{day} is no day to ask for: give {FIRST_DAY} to {LAST_DAY}")
+            raise ConfigError(f"{day} is not a day to ask for: give {FIRST_DAY} to {LAST_DAY}")
     if start and end and start > end:
         raise ConfigError(f"start {start} is after end {end}")
     named = None

@@ -20,7 +20,7 @@ from trademl.errors import ConfigError, unknown_name
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 STANDARD_TRIAL_TREES = 200
-"""Decision 18: a trial has 200 trees of 31 leaves; a profile with less says so."""
+"""A standard trial has 200 trees of 31 leaves; a profile with less says so."""
 STANDARD_TRIAL_LEAVES = 31
 MIN_TRIALS = 8
 RESERVED = {
@@ -29,7 +29,7 @@ RESERVED = {
 }
 """LightGBM keys that the training sets itself.
 
-Quantised gradients stay off: up to LightGBM 4.7 they sometimes abort with "Check failed:
+Quantized gradients stay off: up to LightGBM 4.7 they sometimes abort with "Check failed:
 best_split_info.left_count" and, with feature_fraction, silently fit worse (its pull request 7397).
 """
 BINNING = {"max_bin", "min_data_in_bin", "bin_construct_sample_cnt", "feature_pre_filter"}
@@ -83,7 +83,7 @@ class Validation:
         groups: Contiguous date groups.
         test_groups: Groups left out together; C(groups, test_groups) splits.
         embargo_sessions: Sessions after each test block that are not trained on.
-        min_group_sessions: A group shorter than this (half a year by S4) refuses the training.
+        min_group_sessions: A group shorter than this (half a year by default) refuses the training.
         pbo_blocks: Even number of blocks of CSCV.
     """
 
@@ -149,7 +149,7 @@ class Strategy:
             ``long_only``: top quantile minus the mean of the universe.
         quantile: Share of names in a leg.
         cost_bps: Cost per traded notional, in basis points.
-        sessions_per_year: For annualising.
+        sessions_per_year: For annualizing.
     """
 
     kind: Literal["long_short", "long_only"]
@@ -254,7 +254,7 @@ def load_profile(name: str) -> TrainingProfile:
     """Reads a profile by its name in ``models_ml/profiles``, or by a path that ends in .yml.
 
     Raises:
-        ConfigError: There is no such profile, it is no YAML, or a key is missing, unknown or out
+        ConfigError: There is no such profile, it is not YAML, or a key is missing, unknown or out
             of range.
     """
     if not name.endswith(".yml") and name not in profile_names():

@@ -36,7 +36,7 @@ def _using_mlflow() -> Iterator[None]:
 
 
 def _check_store(path: Path) -> None:
-    """MLflow itself would try for two minutes to open what is no database."""
+    """MLflow itself would try for two minutes to open what is not a database."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.closing(sqlite3.connect(path)) as store:

@@ -1,1 +1,1 @@
-"""Selection, synthesis, portfolio optimisation, execution and backtests: the alpha cycle."""
+"""Selection, synthesis, portfolio optimization, execution and backtests: the alpha cycle."""

@@ -43,7 +43,7 @@ PROFILE_DIRECTORY = Path(__file__).resolve().parent / "profiles"
 DEFAULTS = "defaults"
 
 MOST_ABS_RETURN = 5.0
-"""S2's bound of toxicity: a profile may ask for less, never for more."""
+"""The lake's bound of toxicity: a profile may ask for less, never for more."""
 
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -52,7 +52,7 @@ PortfolioName = Literal["hrp", "min_variance", "max_sharpe", "risk_parity", "equ
 
 
 class _Section(BaseModel):
-    # Strict: true is no number and "0.2" is none either. Lists stay what YAML makes of a pair.
+    # Strict: true is not a number and "0.2" is none either. Lists stay what YAML makes of a pair.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -219,7 +219,7 @@ class OptimizerSection(_Section):
 
 
 class FeatureFlags(_Section):
-    """Switches, named as in the specification."""
+    """Switches of a run."""
 
     feat_short_direction: bool
     feat_directional_sign_test_gate_atomic: bool
@@ -253,7 +253,7 @@ class Profile(_Section):
             raise ValueError("ranking has no feature with a weight above 0")
         unknown = set(self.ranking) - {*SELECTION_FEATURES, MODEL_SCORE}
         if unknown:
-            raise ValueError(f"ranking.{min(unknown)} is no selection feature")
+            raise ValueError(f"ranking.{min(unknown)} is not a selection feature")
         return self
 
     def resolved(self) -> dict[str, Any]:

@@ -70,7 +70,7 @@ __all__ = [
 
 
 def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.Provider]:
-    """The vendors to ask now for a dataset's data of a date, best first (S4 2.6).
+    """The vendors to ask now for a dataset's data of a date, best first.
 
     Asking is today, UTC, by ``TRADEML_CLOCK`` where it is set; ``asof`` is the date of the data.
     Who serves only snapshots of today serves no other date, and a plan that reaches two years back
@@ -96,7 +96,7 @@ def route(dataset: str, asof: date, universe: Collection[str]) -> list[routing.P
 
 
 def audit_scan(tables: list[str]) -> None:
-    """Queues GAP tasks for the partitions of the last 180 days that are not GREEN (S4 7).
+    """Queues GAP tasks for the partitions of the last 180 days that are not GREEN.
 
     What the node's stage requires and no landed file answers for is queued too.
 
@@ -113,7 +113,7 @@ def audit_scan(tables: list[str]) -> None:
 
 
 def backfill_run(budget: dict[str, int] | None = None) -> None:
-    """Works the BOOTSTRAP and GAP tasks of the queue until nothing may run now (S4 7).
+    """Works the BOOTSTRAP and GAP tasks of the queue until nothing may run now.
 
     Args:
         budget: Calls that may be made, by vendor; none leaves it to the vendors' own budgets.
@@ -172,7 +172,7 @@ def curate_incremental() -> None:
     """Builds what landed since the last build, and publishes a version when every test passes.
 
     The same as ``trademl build``: models remember the files that they have read, so that only what
-    changed, and what follows from it, is built (S4 7).
+    changed, and what follows from it, is built.
 
     Raises:
         GateFailed: A model or a test failed; nothing was published.

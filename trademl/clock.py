@@ -15,7 +15,7 @@ def parse_clock(text: str) -> datetime:
         text: For example ``2017-12-30`` or ``2017-12-30T13:00:00Z``; without an offset it is UTC.
 
     Raises:
-        ConfigError: The text is no ISO 8601 time, or of no year in which markets are.
+        ConfigError: The text is not an ISO 8601 time, or of no year in which markets are.
     """
     try:
         moment = datetime.fromisoformat(text)

@@ -102,7 +102,7 @@ class NotEntitled(VendorError):
 
 
 class SolverError(TradeMLError):
-    """The optimiser has no acceptable answer."""
+    """The optimizer has no acceptable answer."""
 
     exit_code = 5
 

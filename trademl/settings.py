@@ -167,7 +167,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_known(cls, name: str) -> str:
         if name not in available_timezones():
-            raise ValueError("no time zone such as America/New_York")
+            raise ValueError("is not a time zone such as America/New_York")
         return name
 
     @field_validator("maintenance_time")
@@ -223,7 +223,7 @@ def sources() -> dict[str, str]:
     has ``default``.
 
     Raises:
-        ConfigError: The environment's profile does not exist, or a file is no table of settings.
+        ConfigError: The environment's profile does not exist, or a file is not a table of settings.
     """
     found = {name: "default" for name in Settings.model_fields if name not in _PER_VENDOR}
     for layer, content in reversed(_layers()):
@@ -313,7 +313,7 @@ def _yaml_layers(chosen: str | None) -> list[Layer]:
 def _read(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     if not isinstance(content, dict):
-        raise ConfigError(f"{path.name} is no table of settings; write NAME: VALUE lines")
+        raise ConfigError(f"{path.name} is not a table of settings; write NAME: VALUE lines")
     unknown = {str(name) for name in content} - set(Settings.model_fields)
     if unknown:
         raise ConfigError(f"{path.name} has settings nobody knows: {', '.join(sorted(unknown))}")

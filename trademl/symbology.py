@@ -27,7 +27,7 @@ def parse_symbols(text: str, *, with_exchange: bool = False) -> tuple[str, ...]:
         with_exchange: Whether they are written as ``NASDAQ:AAPL``.
 
     Raises:
-        ConfigError: None is named, or one is no symbol.
+        ConfigError: None is named, or one is not a symbol.
     """
     named = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
     if not named:
@@ -40,8 +40,8 @@ def _symbol(name: str, with_exchange: bool) -> str:
     form, example = (_TICKER, "NYSE:BRK.B") if with_exchange else (_SYMBOL, "BRK.B")
     if len(symbol) > LONGEST or not form.fullmatch(symbol):
         raise ConfigError(
-            f"{name[:LONGEST]!r} is no symbol: write it in capitals and digits such as {example}, "
-            f"{LONGEST} characters at most"
+            f"{name[:LONGEST]!r} is not a symbol: write it in capitals and digits such as "
+            f"{example}, {LONGEST} characters at most"
         )
     return symbol
 

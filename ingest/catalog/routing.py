@@ -1,4 +1,4 @@
-"""Which vendors to ask for a dataset, in which order (semantics B1)."""
+"""Which vendors to ask for a dataset, in which order."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -52,11 +52,11 @@ def route(
     registry: Registry | None = None,
     known: RoutingFacts = NOTHING_KNOWN,
 ) -> list[Provider]:
-    """The vendors that serve a dataset on a date, best first (specification S4 2.6).
+    """The vendors that serve a dataset on a date, best first.
 
     Vendors whose plan does not reach the date are left out before anything is scored. The score is
     3 uniqueness + 2 coverage gap + headroom + recency - 2 duplication + weight; ties go to the
-    greater weight, then to the name.
+    greater weight, then to the name (docs/specification/control-plane.md#routing).
 
     Args:
         dataset: Logical dataset, e.g. ``equities_bars_1d``.

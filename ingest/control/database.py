@@ -63,7 +63,7 @@ class Control:
 
     Raises:
         ConfigError: The file was made by another version of the project.
-        DataError: It cannot be opened or is no control file.
+        DataError: It cannot be opened or is not a control file.
     """
 
     def __init__(

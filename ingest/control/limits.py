@@ -1,4 +1,4 @@
-"""What one node allows itself, from its settings (specification S4 1.4)."""
+"""What one node allows itself, from its settings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

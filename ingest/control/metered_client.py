@@ -25,8 +25,9 @@ def client_by_hand(
 ) -> ClientFactory:
     """What opens clients for a command: they pay for each call as the node's own do.
 
-    Without a control file, or at what is no vendor of the registry, nothing is counted. A command
-    may spend what FORWARD may, the whole day, and waits for a token where only that is missing.
+    Without a control file, or at what is not a vendor of the registry, nothing is counted. A
+    command may spend what FORWARD may, the whole day, and waits for a token where only that is
+    missing.
 
     Args:
         data_dir: The data directory.

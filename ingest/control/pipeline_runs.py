@@ -1,4 +1,4 @@
-"""The record of pipeline executions in the control file (S4 2.8)."""
+"""The record of pipeline executions in the control file."""
 
 import json
 import uuid
@@ -27,7 +27,7 @@ class PipelineRun:
         started_at: When it began, UTC.
         finished_at: When it ended, none while it runs.
         metrics: What it measured, none where nothing.
-        artifact_uri: Where its artefacts are, none where there are none.
+        artifact_uri: Where its artifacts are, none where there are none.
     """
 
     id: str
@@ -80,7 +80,7 @@ def finish_run(
         run_id: What ``start_run`` gave.
         status: How it ended.
         metrics: What it measured.
-        artifact_uri: Where its artefacts are.
+        artifact_uri: Where its artifacts are.
 
     Raises:
         DataError: There is no such run, it has ended before, or JSON cannot hold the metrics.

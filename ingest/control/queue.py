@@ -1,4 +1,4 @@
-"""The unified ingest queue: what to fetch next, leased to one worker at a time (S4 2.4, 2.8).
+"""The unified ingest queue: what to fetch next, leased to one worker at a time.
 
 Every method is one transaction of the control file, so any number of threads and processes may
 work one queue, each through a ``Control`` of its own. A worker that dies loses its lease when the

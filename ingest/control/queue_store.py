@@ -99,7 +99,7 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str, str]]) -> None:
     first attempt a task goes again at once, as a power cut asks for; those that had attempts
     before go to the end of their lane, a minute apart, so that they are neither held together
     again nor the first thing that each new life begins with. A node that is told to stop gives
-    its tasks back by itself (``Queue.defer``), and that is no attempt.
+    its tasks back by itself (``Queue.defer``), and that is not an attempt.
 
     Args:
         tx: The transaction.

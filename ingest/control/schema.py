@@ -3,7 +3,8 @@
 Times are ISO 8601 UTC text of one width, dates ISO text; windows are half-open. A task without a
 symbol has the symbol ``''``, because a unique constraint takes two NULLs for different; the view
 ``backfill_tasks`` shows it as NULL. ``backfill_queue`` and ``pipeline_runs`` have the columns of
-the specification (S4 2.8); what only leases and budgets need stands in tables of their own.
+docs/specification/control-plane.md#control-tables; what only leases and budgets need stands in
+tables of their own.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from trademl.errors import ConfigError, DataError
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What is read of a record (semantics A3)."""
+    """What is read of a record."""
 
     symbol: str
     physical_symbol: str | None = None
@@ -32,14 +32,14 @@ def listed_symbols(
 
     Raises:
         ConfigError: There is no such file.
-        DataError: It is no list of candidates.
+        DataError: It is not a list of candidates.
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=list[_Record] | _Document)
     except OSError as error:
         raise ConfigError(f"candidates {path}: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no list of candidates: {error}; discover again") from error
+        raise DataError(f"{path} is not a list of candidates: {error}; discover again") from error
     records = found.data if isinstance(found, _Document) else found
     wanted = (record for record in records if record.asset_type in asset_types)
     return tuple(sorted({(one.physical_symbol or one.symbol).rpartition(":")[2] for one in wanted}))

@@ -94,7 +94,7 @@ class Candidate:
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A row that is no candidate, and why."""
+    """A row that is not a candidate, and why."""
 
     symbol: str
     scanner: str

@@ -1,4 +1,4 @@
-"""Whether the lake holds what a scanner found: only that may go on to selection (semantics A3)."""
+"""Whether the lake holds what a scanner found: only that may go on to selection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

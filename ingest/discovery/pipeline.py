@@ -140,7 +140,7 @@ def _refuse_any(rejections: Sequence[Rejection]) -> None:
     if rejections:
         first = rejections[0]
         raise DataError(
-            f"strict discovery: {len(rejections)} rows are no candidates "
+            f"strict discovery: {len(rejections)} rows are not candidates "
             f"({described(rejections)}), the first is {first.symbol} of {first.scanner}"
         )
 

@@ -10,7 +10,7 @@ DOLLAR = "USD"
 Key = tuple[str, str, str]
 
 
-def normalise_quotes(
+def normalize_quotes(
     candidates: Iterable[Candidate], dollars: frozenset[str]
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Counts dollar-like quotes as dollars; what is quoted in something else does not compare.

@@ -238,7 +238,7 @@ def _symbols_of(path: Path) -> list[str]:
     found = [symbol for line in lines if (symbol := line.partition("#")[0].strip())]
     wrong = next((symbol for symbol in found if _SYMBOL.fullmatch(symbol) is None), None)
     if wrong is not None or not found:
-        told = f"{wrong!r} is no EXCHANGE:SYMBOL" if found else "it names no symbol"
+        told = f"{wrong!r} is not an EXCHANGE:SYMBOL" if found else "it names no symbol"
         raise ConfigError(f"include_symbol_files: {path.name}: {told}; write one a line")
     return found
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingest.discovery.candidates import Candidate, Rejection, read_scan, sort_rows
-from ingest.discovery.pool import normalise_quotes
+from ingest.discovery.pool import normalize_quotes
 from ingest.discovery.scanner_config import Scanner
 from ingest.landing.job import Job
 from ingest.vendors.tradingview.scans import land_scan
@@ -22,7 +22,7 @@ class Scanned:
         scanner: The scanner.
         matched: Rows that matched, taken or not.
         taken: Rows that were landed.
-        rejections: Rows that are no candidates.
+        rejections: Rows that are not candidates.
         excluded: Candidates that the scanner lists as unwanted.
         foreign: Candidates that are not quoted in dollars.
         kept: The others.
@@ -84,7 +84,7 @@ def _scan(job: Job, scanner: Scanner) -> Scanned:
     found = sort_rows(rows, scanner)
     excluded = [item for item in found.candidates if item.symbol in scanner.exclude_symbols]
     wanted = [item for item in found.candidates if item.symbol not in scanner.exclude_symbols]
-    kept, foreign = normalise_quotes(wanted, scanner.quote_currencies)
+    kept, foreign = normalize_quotes(wanted, scanner.quote_currencies)
     return Scanned(
         scanner=scanner,
         matched=matched,

@@ -42,7 +42,7 @@ def land_market_bars(job: Job, source: MarketBarSource) -> IngestReport:
     """Lands the sessions that are missing, the oldest first, and the newest covered ones again.
 
     A session that the vendor has no bars of is landed as an empty file and named in the report;
-    of the newest one that is no answer.
+    of the newest one that is not an answer.
 
     Raises:
         ConfigError: Symbols are named, or the window holds no session that is over.

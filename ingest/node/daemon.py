@@ -1,4 +1,4 @@
-"""The always-on data node: four loops on one clock (S4 5.1).
+"""The always-on data node: four loops on one clock (docs/specification/node.md#loops).
 
 Forward ingest queues what is behind, the planner queues what is missing, executors work the queue,
 maintenance builds the lake and exports it. Each is a plain function of the node; ``run_once`` calls

@@ -1,4 +1,4 @@
-"""The nightly export: what others may take away without opening the lake (S4 5.1)."""
+"""The nightly export: what others may take away without opening the lake."""
 
 import os
 import shutil

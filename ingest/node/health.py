@@ -1,4 +1,4 @@
-"""What an audit says beside the gaps: toxic bars, stale datasets, drifting endpoints (S1 4)."""
+"""What an audit says beside the gaps: toxic bars, stale datasets, drifting endpoints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Work on demand: the queue's backfills, and the gaps of one run's candidates (S4 2.4, S1 3.5)."""
+"""Work on demand: the queue's backfills, and the gaps of one run's candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +69,8 @@ def backfill(node: Node, budget: Mapping[str, int] | int | None = None) -> WorkS
         budget: Calls that may be made at each vendor, or at single ones by name.
 
     Raises:
-        ConfigError: A node is running, this environment fetches no history, or a budget is no whole
-            number from 0 or names no vendor.
+        ConfigError: A node is running, this environment fetches no history, or a budget is not a
+            whole number from 0 or names no vendor.
     """
     node.require_backfill()
     calls = _calls(node.registry.vendors, budget)

@@ -1,4 +1,4 @@
-"""Setting up a data node: steps that may be repeated, and the answers they were given (S4 10)."""
+"""Setting up a data node: steps that may be repeated, and the answers they were given."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +103,7 @@ def read_state(data_dir: Path) -> State | None:
     try:
         return msgspec.json.decode(path.read_bytes(), type=State)
     except msgspec.DecodeError as error:
-        raise ConfigError(f"{path} is no state of a set-up: {error}; remove it") from error
+        raise ConfigError(f"{path} is not the state of a set-up: {error}; remove it") from error
 
 
 def run_setup(setup: Setup) -> Iterator[str]:

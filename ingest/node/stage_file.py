@@ -138,4 +138,5 @@ def _read(path: Path, kind: type[_T]) -> _T:
         return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), kind)
     except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
         said = " ".join(str(error).split())
-        raise ConfigError(f"{path} is no file of stages: {said}; restore or remove it") from error
+        wrong = f"{path} is not a file of stages: {said}; restore or remove it"
+        raise ConfigError(wrong) from error

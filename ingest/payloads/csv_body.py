@@ -42,11 +42,11 @@ def _rows(text: str, where: str) -> list[list[str]]:
     try:
         return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise Unavailable(f"{where} sent text that is no CSV ({error}); try later") from error
+        raise Unavailable(f"{where} sent text that is not CSV ({error}); try later") from error
 
 
 def _text(body: bytes, where: str) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise Unavailable(f"{where} sent bytes that are no text ({error}); try later") from error
+        raise Unavailable(f"{where} sent bytes that are not text ({error}); try later") from error

@@ -48,7 +48,7 @@ def read_json(decode: Callable[[bytes], Decoded], body: bytes, where: str) -> De
         where: Names the endpoint in messages.
 
     Raises:
-        Unavailable: The body is no whole JSON document; asking again may help.
+        Unavailable: The body is not a whole JSON document; asking again may help.
         SchemaDrift: It is JSON of another shape.
     """
     try:
@@ -115,7 +115,7 @@ def table_of_columns(
         vendor_ts: The rows' vendor time, null when not given.
 
     Raises:
-        SchemaDrift: A field that is always sent is absent, or a text is no day.
+        SchemaDrift: A field that is always sent is absent, or a text is not a day.
     """
     count = len(next(iter(columns.values())))
     absent = {name: [None] * count for name in endpoint.columns.names if name not in columns}
@@ -153,7 +153,7 @@ def moment_of(text: str, endpoint: Endpoint) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is no time")) from error
+        raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is not a time")) from error
     if not MINYEAR < moment.year < MAXYEAR:
         raise SchemaDrift(_drift(endpoint.path, f"{text[:60]!r} is beyond all times"))
     return moment

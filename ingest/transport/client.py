@@ -46,7 +46,7 @@ IsRefusalBody = Callable[[bytes], bool]
 
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for a body that is no JSON, the last one where brackets never end."""
+"""What msgspec raises for a body that is not JSON, the last one where brackets never end."""
 
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]*)?")
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>")

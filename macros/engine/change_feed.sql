@@ -1,9 +1,3 @@
-{#- What changed in the lake since a model was last written. Incremental models ask the lake itself (DuckLake's change feed)
-    instead of remembering anything: after a failed build, a late correction or a rebuilt upstream table they find what they
-    have missed. On another engine, these macros are what has to be written again. -#}
-
-
-{#- The snapshot that last wrote a table; -1 when it was never written. -#}
 {% macro last_snapshot_of(relation) %}
     {% set query %}
         select coalesce(max(snapshots.snapshot_id), -1)
@@ -18,7 +12,6 @@
 {% endmacro %}
 
 
-{#- The rows that were added to or removed from a table since a snapshot, as a from-clause. -#}
 {% macro changes_since(relation, snapshot_id, columns) -%}
     {%- set newest = run_query("select max(snapshot_id) from ducklake_snapshots('" ~ relation.database ~ "')").rows[0][0]
         if execute else 0 -%}
@@ -33,8 +26,6 @@
 {%- endmacro %}
 
 
-{#- Tables that are built whole every night, or whose rows are landed again and again: what matters in them, and the session from
-    which a difference matters. Their change feed names every row; their contents are compared instead. -#}
 {% macro compared() %}
     {% do return({
         'corp_actions': ('ex_date', 'security_id, symbol, event_type, ex_date, ratio, cash_usd, reject_reason'),
@@ -42,14 +33,12 @@
         'crypto_ohlcv': (
             'session_date', 'symbol, session_date, open, high, low, close, quote_volume_usd, ret, reject_reason'
         ),
-        'stress_survival': ('end_date', 'security_id, event, end_date, events, survived'),
+        'int_stress_survival': ('end_date', 'security_id, event, end_date, events, survived'),
         'raw_earnings_dates': ('cast(announced_at as date)', 'symbol, earnings_date, announced_at'),
     }) %}
 {% endmacro %}
 
 
-{#- The rows that a table has now and had not at a snapshot, or had then and has no longer, as a from-clause. Every row where the
-    table did not exist yet. -#}
 {% macro differences_since(relation, snapshot_id, columns) -%}
     {%- set existed %}
         select 1
@@ -71,9 +60,6 @@
 {%- endmacro %}
 
 
-{#- The first session that an incremental model has to write again, as a SQL date. It is the earliest change in its upstream
-    tables since it was last written, and at the latest two weeks before its own newest session, because knowledge also
-    matures by the passing of time (a bar landed before its publication lag was over). -#}
 {% macro rebuild_from(upstream, lookback_days=0, relation=none) -%}
     {%- set relation = relation or this -%}
     {%- set since = last_snapshot_of(relation) -%}
@@ -90,13 +76,12 @@
 {%- endmacro %}
 
 
-{#- The earliest session that changed in a table since a snapshot, as a query. -#}
 {% macro first_change(relation, since) -%}
     {%- if relation.identifier in compared() -%}
         {%- set session, columns = compared()[relation.identifier] -%}
         select min({{ session }}) from {{ differences_since(relation, since, columns) }}
     {%- elif relation.identifier == 'symbols' -%}
-        {#- From its first bar on: a new listing is no reason to write its peers' past again. -#}
+        {#- From its first bar on: a new listing is not a reason to write its peers' past again. -#}
         select min(bars.session_date)
         from {{ differences_since(relation, since, 'security_id, symbol, asset_type, sector') }} as changed
         inner join {{ ref('equities_ohlcv_adj') }} as bars
@@ -107,8 +92,6 @@
 {%- endmacro %}
 
 
-{#- The first session needed to compute windows of so many rows from a session on, as a SQL date. Counted in each security's own
-    rows: after a halt they reach further back than any number of days. -#}
 {% macro history_from(relations, from_date, rows) -%}
     {%- set query -%}
         select min(first_date) from (
@@ -126,7 +109,6 @@
 {%- endmacro %}
 
 
-{#- Removes from this model the sessions that it is about to write again (a pre-hook, in the same transaction). -#}
 {% macro delete_from_session(upstream, lookback_days=0) %}
     {% if is_incremental() %}
         delete from {{ this }} where session_date >= {{ rebuild_from(upstream, lookback_days) }}

@@ -47,14 +47,14 @@ def group_ranks(values: NDArray[np.floating], starts: Indices) -> Floats:
     return ranks
 
 
-def centred_ranks(values: NDArray[np.floating], starts: Indices) -> Floats:
+def centered_ranks(values: NDArray[np.floating], starts: Indices) -> Floats:
     """Ranks spread evenly over [-1, 1] within each run; 0 for a run of one."""
     sizes = np.repeat(sizes_of(starts, len(values)), sizes_of(starts, len(values)))
     return (2 * group_ranks(values, starts) - sizes - 1) / np.maximum(sizes - 1, 1)
 
 
 def rank_ic(ranks: Floats, other: Floats, starts: Indices) -> Floats:
-    """Spearman's correlation within each run, of two arrays of centred ranks.
+    """Spearman's correlation within each run, of two arrays of centered ranks.
 
     Returns:
         One value per run; nan where fewer than three names or where one side is all ties.
@@ -72,7 +72,7 @@ def newey_west_t(series: Floats, lags: int) -> float:
 
     Args:
         series: The terms in time order; nan is left out.
-        lags: Overlapping neighbours on each side; 0 gives the plain t-statistic (with n in the
+        lags: Overlapping neighbors on each side; 0 gives the plain t-statistic (with n in the
             variance).
 
     Returns:

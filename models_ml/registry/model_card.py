@@ -60,7 +60,7 @@ class TrainingReport:
         disclosures: Where the training did less than the standard, or anything a reader must know.
         chosen: The name of the configuration that won.
         score: Of the chosen configuration with its full budget on all rows, out of fold.
-        files: SHA-256 of every other artefact.
+        files: SHA-256 of every other artifact.
     """
 
     model: str

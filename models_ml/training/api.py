@@ -52,7 +52,7 @@ def train(
     progress: Progress | None = None,
     again: bool = False,
 ) -> TrainingReport:
-    """Trains a model and leaves its artefacts in ``<data_dir>/models/<model_name>/<model_id>/``.
+    """Trains a model and leaves its artifacts in ``<data_dir>/models/<model_name>/<model_id>/``.
 
     The id follows from the content of the data, the profile and the code, so training twice on the
     same inputs finds the finished model and fits nothing.

@@ -1,4 +1,4 @@
-"""The steps of a training after its gate: trials, choice, controls, full budget, artefacts."""
+"""The steps of a training after its gate: trials, choice, controls, full budget, artifacts."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """Where the artefacts will be."""
+        """Where the artifacts will be."""
         return store.model_dir(self.data_dir, self.profile.model, self.model_id)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_ml.data.panel import Panel
-from models_ml.data.ranking import Floats, centred_ranks, newey_west_t, rank_ic, starts_of
+from models_ml.data.ranking import Floats, centered_ranks, newey_west_t, rank_ic, starts_of
 from models_ml.profile import TrainingProfile
 from models_ml.validation.strategy import (
     BPS,
@@ -27,9 +27,9 @@ class Score:
             session's value is the mean over the paths, never the correlation of an average of
             paths.
         ic_t: Its Newey-West t-statistic, lags for overlapping labels.
-        path_sharpe_ann: Annualised Sharpe ratio of each path.
+        path_sharpe_ann: Annualized Sharpe ratio of each path.
         sharpe_ann: Of the median path.
-        sharpe: Of the median path, per period (not annualised): what DSR takes.
+        sharpe: Of the median path, per period (not annualized): what DSR takes.
         n_periods: Returns of a path.
         skew: Of the median path's returns.
         kurtosis: Of the median path's returns, raw.
@@ -76,10 +76,10 @@ def session_ics(panel: Panel, paths: NDArray[np.float32]) -> Floats:
         (sessions with rows,), nan where too few names.
     """
     starts = starts_of(panel.session)
-    actual = centred_ranks(panel.ret_rel, starts)
+    actual = centered_ranks(panel.ret_rel, starts)
     total = np.zeros(len(starts))
     for prediction in paths:
-        total += rank_ic(centred_ranks(prediction, starts), actual, starts)
+        total += rank_ic(centered_ranks(prediction, starts), actual, starts)
     return total / len(paths)
 
 
@@ -117,7 +117,7 @@ def evaluate(panel: Panel, profile: TrainingProfile, paths: NDArray[np.float32])
 
 
 def _overlap(panel: Panel, horizon: int) -> int:
-    """Neighbouring sessions of the panel whose labels overlap with a session's own."""
+    """Neighboring sessions of the panel whose labels overlap with a session's own."""
     present = np.unique(panel.session)
     step = int(np.diff(present).min()) if len(present) > 1 else horizon
     return max(0, -(-horizon // step) - 1)

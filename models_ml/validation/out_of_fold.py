@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models_ml.data.panel import Panel
-from models_ml.data.ranking import centred_ranks, starts_of
+from models_ml.data.ranking import centered_ranks, starts_of
 from models_ml.data.sample_weights import time_decay
 from models_ml.profile import LabelChoice, Parameter, TrainingProfile, Validation
 from models_ml.validation.cpcv import CombinatorialPurgedCV
@@ -53,7 +53,7 @@ def target_of(panel: Panel, label: LabelChoice) -> NDArray[np.float32]:
     """What the model learns for each row: see LabelChoice."""
     if label.target == "clipped":
         return np.clip(panel.ret_rel, -label.clip, label.clip).astype(np.float32)
-    return centred_ranks(panel.ret_rel, starts_of(panel.session)).astype(np.float32)
+    return centered_ranks(panel.ret_rel, starts_of(panel.session)).astype(np.float32)
 
 
 def row_weights(panel: Panel, profile: TrainingProfile, rows: Indices) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """How much of a backtest is luck: Sharpe statistics and the probability of overfitting.
 
-All Sharpe ratios are per period (not annualised), kurtosis is raw (3 for a normal).
+All Sharpe ratios are per period (not annualized), kurtosis is raw (3 for a normal).
 """
 
 from collections.abc import Iterator
@@ -284,6 +284,6 @@ def _slope(inside: FloatArray, outside: FloatArray) -> float | None:
     """Least-squares slope of outside on inside, None where it is not defined."""
     if not (np.isfinite(inside).all() and np.isfinite(outside).all()):
         return None
-    centred = inside - inside.mean()
-    spread = float(centred @ centred)
-    return float(centred @ outside) / spread if spread > 0.0 else None
+    centered = inside - inside.mean()
+    spread = float(centered @ centered)
+    return float(centered @ outside) / spread if spread > 0.0 else None

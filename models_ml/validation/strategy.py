@@ -29,7 +29,7 @@ class Tape:
         security: Security code of each row.
         ret: Return of each row over the period.
         n_securities: Codes are below it.
-        periods_per_year: For annualising.
+        periods_per_year: For annualizing.
     """
 
     rows: Indices

@@ -56,8 +56,8 @@ class Overfitting:
         n_trials: Different configurations logged: the N of the deflation.
         trials_sharpe_variance: Over this training's trials, per period.
         expected_max_sharpe: What the best of N skilless trials would show, per period.
-        excess_sharpe: The chosen one's Sharpe ratio above it, per period; S4's bar DSR > 0 means
-            this.
+        excess_sharpe: The chosen one's Sharpe ratio above it, per period; the go-live criterion
+            asks for more than 0 (docs/specification/models.md#overfitting).
         dsr: The probability that the true Sharpe ratio exceeds it.
         pbo: The share of CSCV combinations whose in-sample winner is at or below the median out of
             sample.

@@ -1,7 +1,7 @@
 """The data selector: a run's list of candidates, and whether the lake has every one of them.
 
 A list decides who may be chosen, and each of its symbols is required: one that the lake lacks, or
-knows only up to an earlier session, stops the run by name. Nothing is ever fetched (S1 3.3).
+knows only up to an earlier session, stops the run by name. Nothing is ever fetched.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]+:[A-Z0-9][A-Z0-9._&-]*$"
 
 
 class Record(msgspec.Struct, frozen=True):
-    """What a run reads of a candidate's record (semantics A3); the rest is the data cycle's."""
+    """What a run reads of a candidate's record; the rest is the data cycle's."""
 
     symbol: _Key
     direction: Literal["LONG", "SHORT"]
@@ -106,7 +106,7 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
 
     Raises:
         ConfigError: The file cannot be read.
-        DataError: It is no list of candidates, or has none.
+        DataError: It is not a list of candidates, or has none.
         GateFailed: A candidate is of another direction or asset class than the profile.
     """
     try:
@@ -117,7 +117,7 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
         found = msgspec.json.decode(content, type=list[Record] | _Document)
     except (msgspec.MsgspecError, ValueError) as error:
         raise DataError(
-            f"{path} is no list of candidates: {error}: run `trademl discover` again"
+            f"{path} is not a list of candidates: {error}: run `trademl discover` again"
         ) from error
     document = found if isinstance(found, _Document) else _Document(found)
     records = document.data

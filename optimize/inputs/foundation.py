@@ -363,7 +363,7 @@ def _session_findings(
         [*window, exchange],
     ).fetchall()
     if off:
-        message = f"{len(off)} dates are no {exchange} sessions, e.g. {off[0][0]}"
+        message = f"{len(off)} dates are not {exchange} sessions, e.g. {off[0][0]}"
         yield Finding("FOUNDATION_NON_SESSION", "error", message)
 
 

@@ -56,7 +56,7 @@ def pin_model(folder: Path) -> PinnedModel:
         raise DataError(f"{folder / FEATURE_FILE} is not JSON: {error}") from error
     names = listed.get("features") if isinstance(listed, dict) else listed
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{folder / FEATURE_FILE} is no list of feature names: train again")
+        raise DataError(f"{folder / FEATURE_FILE} is not a list of feature names: train again")
     hashes = {name: sha256_of_file(folder / name) for name in (MODEL_FILE, FEATURE_FILE)}
     _check_recorded(folder, hashes)
     as_of = trained_as_of(folder)
@@ -123,7 +123,7 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
             raise DataError(
                 f"model {model.sha256[:12]} names its features otherwise than its list: train again"
             )
-        # float32 as in training (decisions.md 17); one thread, because the pool is small.
+        # float32 as in training; one thread, because the pool is small.
         inputs = pool.matrix(list(model.features)).astype(np.float32)
         predicted = booster.predict(inputs, num_threads=1)
     except (lightgbm.basic.LightGBMError, ValueError) as error:

@@ -110,7 +110,7 @@ def read_pool(
 
 
 def require_metadata(candidates: Sequence[Candidate], least: float) -> dict[str, float]:
-    """The guardrail of semantics A4: enough candidates have what an order needs, each of it.
+    """The guardrail before selection: enough candidates have what an order needs, each of it.
 
     Args:
         candidates: The pool, at least one.

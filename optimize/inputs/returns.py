@@ -1,6 +1,6 @@
 """The returns matrix of a run: candidates by joint sessions, dense and never filled.
 
-The order of the steps is part of the meaning (semantics A4): a short history is dropped before the
+The order of the steps is part of the meaning: a short history is dropped before the
 share of missing sessions is judged, because one late listing would otherwise truncate everybody.
 """
 
@@ -54,7 +54,7 @@ def read_matrix(path: Path) -> ReturnsMatrix:
     """A matrix as ``to_arrow`` wrote it.
 
     Raises:
-        DataError: The file is missing or is no such table.
+        DataError: The file is missing or is not such a table.
     """
     try:
         table = pq.read_table(path)

@@ -1,4 +1,4 @@
-"""Pre-optimisation analysis: what the optimiser must be able to read before it may start."""
+"""Pre-optimization analysis: what the optimizer must be able to read before it may start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ ROLLING_WINDOWS = (20, 60, 180)
 
 @dataclass(frozen=True, slots=True)
 class PreOpt:
-    """What the optimiser reads from the files of this step."""
+    """What the optimizer reads from the files of this step."""
 
     clusters: dict[str, list[str]]
     antifragility: list[dict[str, Any]]
@@ -35,7 +35,7 @@ class PreOpt:
 
 
 def synthetic_clusters(synthetic: ReturnsMatrix, profile: Profile) -> dict[str, list[str]]:
-    """Correlation clusters of the streams the optimiser will see: shorts already inverted."""
+    """Correlation clusters of the streams the optimizer will see: shorts already inverted."""
     found = cluster(
         synthetic.values,
         threshold=profile.clusters.threshold,
@@ -67,7 +67,7 @@ def correlations(synthetic: ReturnsMatrix) -> dict[str, Any]:
 def antifragility_stats(
     synthetic: ReturnsMatrix, candidates: Mapping[str, Candidate], periods_per_year: int
 ) -> list[dict[str, Any]]:
-    """One record per atom on its synthetic stream (semantics A5, A11)."""
+    """One record per atom on its synthetic stream."""
     rows = [
         _stream_stats(name, stream, candidates[name], periods_per_year)
         for name, stream in zip(synthetic.names, synthetic.values.T, strict=True)
@@ -89,10 +89,10 @@ def antifragility_stats(
 
 
 def load_preopt(data: Path) -> PreOpt:
-    """What the pre-optimisation step left on file.
+    """What the pre-optimization step left on file.
 
     Raises:
-        GateFailed: A file is missing or cannot be read: optimisation refuses to guess.
+        GateFailed: A file is missing or cannot be read: optimization refuses to guess.
     """
     try:
         clusters = read_json(data / CLUSTERS_FILE)["clusters"]
@@ -101,7 +101,7 @@ def load_preopt(data: Path) -> PreOpt:
         return PreOpt(clusters, records, float(regime["cluster_cap"]), regime)
     except (DataError, KeyError, TypeError, ValueError) as error:
         raise GateFailed(
-            f"PREOPT_MISSING: optimisation needs clusters, antifragility and regime files: {error}"
+            f"PREOPT_MISSING: optimization needs clusters, antifragility and regime files: {error}"
         ) from error
 
 
@@ -129,7 +129,7 @@ def _stream_stats(
         "N": int(stream.size),
         "Bars": int(stream.size),
         "Significance": min(1.0, stream.size / periods_per_year),
-        # No stress calendar reaches the run; .5 is the specification's value for "not tested".
+        # No stress calendar reaches the run; 0.5 is the value for "not tested".
         "Regime_Survival_Score": 0.5 if survival is None else survival,
         "Gap_Pct": 0.0 if gap is None else gap,
         "ADX": candidate.features["adx"],
@@ -144,9 +144,9 @@ def _minmax(values: list[float]) -> list[float]:
 
 
 def _correlation(values: FloatArray) -> FloatArray:
-    centred = values - values.mean(axis=0)
-    norms = np.sqrt((centred**2).sum(axis=0))
-    return np.asarray((centred.T @ centred) / np.outer(norms, norms))
+    centered = values - values.mean(axis=0)
+    norms = np.sqrt((centered**2).sum(axis=0))
+    return np.asarray((centered.T @ centered) / np.outer(norms, norms))
 
 
 def _average_correlation(values: FloatArray) -> float | None:

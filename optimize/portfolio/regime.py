@@ -1,8 +1,9 @@
 """The market's regime at the decision date, from raw returns, without randomness.
 
-The score is the specification's weighted sum (semantics A11). It reads the equal-weight stream of
-the raw pool: synthetic shorts are turned round and would mix the signs of one market. The hidden
-Markov state of earlier systems is replaced by an exact split of rolling volatility into two groups.
+The score is the weighted sum of docs/specification/selection-synthesis-solvers.md#regime. It reads
+the equal-weight stream of the raw pool: synthetic shorts are turned round and would mix the signs
+of one market. The hidden Markov state of earlier systems is replaced by an exact split of rolling
+volatility into two groups.
 """
 
 from dataclasses import asdict, dataclass
@@ -189,9 +190,9 @@ def is_high_volatility(market: FloatArray) -> bool:
 
 
 def _autocorrelation(series: FloatArray) -> float:
-    centred = series - series.mean()
-    energy = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / energy if energy > 0.0 else 0.0
+    centered = series - series.mean()
+    energy = float(centered @ centered)
+    return float(centered[1:] @ centered[:-1]) / energy if energy > 0.0 else 0.0
 
 
 def _or_zero(value: float) -> float:

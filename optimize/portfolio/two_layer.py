@@ -27,7 +27,7 @@ from trademl.errors import GateFailed
 from trademl.quant.arrays import FloatArray
 
 MIN_COVERAGE = 0.70
-"""Share of the winners that must have a stream to allocate to (semantics A12)."""
+"""Share of the winners that must have a stream to allocate to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -46,7 +46,7 @@ def cluster(
     The distance is the mean over the lookbacks of sqrt((1 - rho) / 2), with rho the pairwise
     Pearson correlation of the last rows (zeros count as missing, fewer than 20 common rows as no
     correlation) shrunk to (1 - s) rho + s I; Ward's tree is cut at the threshold. Ward on an
-    averaged, not Euclidean distance is a heuristic. Source: semantics A7.
+    averaged, not Euclidean distance is a heuristic.
 
     Args:
         returns: shape (T, n), one column per asset, nan or 0 for missing.
@@ -88,8 +88,8 @@ def pairwise_correlation(returns: FloatArray, min_overlap: int = MIN_OVERLAP) ->
     present = (returns != 0.0) & ~np.isnan(returns)
     mask = present.astype(np.float64)
     counts = mask.sum(axis=0)
-    centre = np.where(present, returns, 0.0).sum(axis=0) / np.maximum(counts, 1.0)
-    values = np.where(present, returns - centre, 0.0)
+    center = np.where(present, returns, 0.0).sum(axis=0) / np.maximum(counts, 1.0)
+    values = np.where(present, returns - center, 0.0)
     overlap = mask.T @ mask
     common = np.maximum(overlap, 1.0)
     sums, squares = values.T @ mask, (values**2).T @ mask

@@ -1,7 +1,7 @@
 """Alpha inference: Log-MPS over looked-up features and the pinned model's score.
 
 Directional features change sign for shorts, so "higher is better" holds on both sides; there is no
-sort flag that two directions could share (semantics A6).
+sort flag that two directions could share.
 """
 
 from collections.abc import Mapping

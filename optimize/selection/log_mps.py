@@ -38,8 +38,8 @@ def log_mps(
 ) -> ScoreResult:
     """Score candidates by exp(sum of w ln max(p, 1e-9)), the product of p^w.
 
-    Source: semantics A6. Feed directional features with the sign of the candidate's direction, so
-    that higher is better for longs and shorts alike.
+    Feed directional features with the sign of the candidate's direction, so that higher is better
+    for longs and shorts alike (docs/specification/selection-synthesis-solvers.md#log-mps).
 
     Args:
         features: raw values per name, each of shape (n,), nan for missing.

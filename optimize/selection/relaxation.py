@@ -3,7 +3,7 @@
 1. Strict: the profile's thresholds. 2. Spectral: entropy and efficiency loosened by fixed factors.
 3. Cluster floor: every cluster sends its best member that no hard veto bars. 4. Alpha fallback: the
 best remaining scores, first those without any veto, then those whose soft vetoes are waived by
-name. Scores and clusters are computed once; a hard veto is never waived (semantics A8).
+name. Scores and clusters are computed once; a hard veto is never waived.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
 """Vetoes: why a candidate may not be chosen, by name, with the raw value that caused it.
 
-Hard vetoes are never waived. Soft ones are loosened or waived by the stages of relaxation
-(semantics A8). They read raw feature values, not the probabilities of the score: a filter on
+Hard vetoes are never waived. Soft ones are loosened or waived by the stages of relaxation.
+They read raw feature values, not the probabilities of the score: a filter on
 probabilities would silently pass or refuse everybody.
 """
 
@@ -44,7 +44,7 @@ def hard_vetoes(
 ) -> tuple[Veto, ...]:
     """The reasons that exclude a candidate for good.
 
-    A missing feature is no hard veto: a market without that data would have no candidates at all.
+    A missing feature is not a hard veto: a market without that data would have no candidates.
 
     Args:
         candidate: With its raw features.
@@ -101,7 +101,7 @@ def _momentum_vetoes(candidate: Candidate, limits: SoftThresholds) -> Iterator[V
     if cost is None:
         return
     net = momentum - cost
-    # Strong trends may pay for friction: 1.25 of the hurdle is enough beyond 100 % a year (A5).
+    # Strong trends may pay for friction: 1.25 of the hurdle is enough beyond 100 % a year.
     is_strong = momentum > 1.0 and net >= 1.25 * limits.eci_hurdle
     if net < limits.eci_hurdle and not is_strong:
         yield Veto("friction", False, net, f"at least {limits.eci_hurdle:g}")

@@ -1,4 +1,6 @@
-"""Whether a run's model met the bars that S4 6.3 sets for a model to go live; said, not enforced.
+"""Whether a run's model met the criteria for a model to go live; said, not enforced.
+
+The criteria: docs/specification/models.md#go-live-criteria.
 
 A training may be told to report a failing control instead of refusing, and nothing promotes a
 model yet, so a run must say what its model is worth.

@@ -67,7 +67,7 @@ class Request:
 
 
 def locked_version(data_dir: Path, run_id: str, name: str | None) -> lake.Version:
-    """A run id stays with the version it was started on (S0 4.1)."""
+    """A run id stays with the version it was started on."""
     lock = read_lock(data_dir, run_id) if name is None else None
     if lock is not None and lock.version in {item.name for item in lake.list_versions(data_dir)}:
         name = lock.version

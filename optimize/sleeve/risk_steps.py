@@ -77,7 +77,7 @@ def _regime(run: Run, selected: Selected) -> regimes.Regime:
 
 
 def _check_health(run: Run, synthetic: ReturnsMatrix) -> float:
-    """The share of expected sessions that trimming cost; more than a tenth is no basis."""
+    """The share of expected sessions that trimming cost; more than a tenth is not a basis."""
     first, last = synthetic.dates[0], synthetic.dates[-1]
     if run.profile.data.calendar is None:
         expected = (last - first).days + 1
@@ -109,12 +109,12 @@ def _persistence(synthetic: ReturnsMatrix, selected: Selected) -> dict[str, dict
 
 
 def _lag1(stream: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
-    centred = stream - stream.mean()
-    energy = float(centred @ centred)
-    return float(centred[1:] @ centred[:-1]) / energy if energy > 0.0 else None
+    centered = stream - stream.mean()
+    energy = float(centered @ centered)
+    return float(centered[1:] @ centered[:-1]) / energy if energy > 0.0 else None
 
 
-def optimise(
+def optimize(
     run: Run, selected: Selected
 ) -> tuple[ReturnsMatrix, PreOpt, tuple[Portfolio, ...], list[OptimizedWeight]]:
     """risk.optimize: refuses without the files of pre-opt, then solves every portfolio."""
@@ -285,7 +285,7 @@ def _finite(value: float) -> float | None:
 
 
 def _anomalies(portfolios: tuple[Portfolio, ...]) -> list[str]:
-    """Portfolios that should differ and do not (semantics A12)."""
+    """Portfolios that should differ and do not."""
     by_name = {item.name: item.weights for item in portfolios}
     if "hrp" not in by_name or "max_sharpe" not in by_name or by_name["hrp"].size < 3:
         return []

@@ -1,6 +1,6 @@
 """One sleeve, offline: from a published version to signed weights in a run directory.
 
-The order of the steps is fixed (semantics A1). Everything runs inside the network guard, on one
+The order of the steps is fixed. Everything runs inside the network guard, on one
 thread of linear algebra, with the run's clock; the same inputs give the same bytes. A run appears
 under its final name only when it is finished; a failed one appears too, marked as such, so that
 its ledger can be read, and is replaced by the next attempt.
@@ -119,10 +119,10 @@ def run_alpha(
         run_id: Letters, digits, ``_`` and ``-``.
         data_dir: The data directory; only ``runs`` and ``snapshots`` in it are written.
         profile: A profile's name, the path of a profile file, or a profile.
-        clock: The run's time; the only time in its artefacts.
+        clock: The run's time; the only time in its artifacts.
         version: A published version; by default the one this run id is locked to, else the newest.
         model: Folder of the trained model.
-        candidates: A list of candidates (semantics A3): nobody else may be chosen, and the lake
+        candidates: A list of candidates: nobody else may be chosen, and the lake
             must have each of them. By default discovery's of this run id, else the one that the
             run was started with, else everybody in the universe.
         skip_analysis: Leave out the optional maps.
@@ -220,7 +220,7 @@ def _pipeline(
         selection_steps.synthesize_streams(run, selected)
         pre = selection_steps.run_sign_test(run, selected)
         risk_steps.preopt(run, selected)
-        synthetic, preopt, portfolios, lines = risk_steps.optimise(run, selected)
+        synthetic, preopt, portfolios, lines = risk_steps.optimize(run, selected)
         post = selection_steps.run_sign_test(run, selected, SIGN_TEST_POST_FILE, lines)
         flattened = risk_steps.flatten_weights(run, selected, portfolios)
         found = Allocated(
@@ -346,7 +346,7 @@ def _write_index(run: Run, status: str, gates: tuple[GateRow, ...]) -> None:
 
 
 def _audit(run: Run, gates: tuple[GateRow, ...]) -> tuple[GateRow, ...]:
-    """risk.audit: the run checks its own artefacts before it counts."""
+    """risk.audit: the run checks its own artifacts before it counts."""
     with run.ledger.step("risk.audit") as out:
         root = run.writer.workspace.root
         result = validate_atomic_run(root, run.run_id, is_own_audit=True)

@@ -19,7 +19,7 @@ class Stage:
 
     Attributes:
         id: The name in ledgers, ``category.step``.
-        layer: ``L0`` to ``L4`` of the specification's hierarchy.
+        layer: ``L0`` to ``L4`` (docs/specification/README.md#layers-of-the-pipeline).
         contract: What its output satisfies.
     """
 
@@ -58,7 +58,7 @@ STAGES = (
     ),
     Stage("risk.flatten", "L4", "signed weights by physical symbol"),
     Stage("risk.report", "L4", "report, weight files and INDEX.md"),
-    Stage("risk.audit", "L4", "every artefact present, parsable, consistent and as recorded"),
+    Stage("risk.audit", "L4", "every artifact present, parsable, consistent and as recorded"),
     Stage(
         "risk.validation", "L4", "the weights beside equal weights on the training window, optional"
     ),

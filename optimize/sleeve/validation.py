@@ -70,7 +70,7 @@ class AuditResult:
 
 
 def validate_atomic_run(root: Path, run_id: str, *, is_own_audit: bool = False) -> AuditResult:
-    """Audits the artefacts of one run directory; reads everything, changes nothing.
+    """Audits the artifacts of one run directory; reads everything, changes nothing.
 
     Args:
         root: The run's folder.
@@ -240,7 +240,7 @@ def _weight_findings(
 
 
 def _ledger_findings(root: Path, is_own_audit: bool) -> Iterator[AuditFinding]:
-    """The chain holds to its end, and names every artefact as what it is."""
+    """The chain holds to its end, and names every artifact as what it is."""
     path = root / REQUIRED["audit"]
     if not path.is_file():
         return

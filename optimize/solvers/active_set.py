@@ -28,7 +28,7 @@ _TOLERANCE = 1e-11
 
 
 def min_variance_weights(cov: FloatArray, cap: float) -> FloatArray:
-    """Minimise w' cov w over the capped simplex.
+    """Minimize w' cov w over the capped simplex.
 
     Args:
         cov: positive definite, shape (n, n).
@@ -42,7 +42,7 @@ def min_variance_weights(cov: FloatArray, cap: float) -> FloatArray:
 
 
 def max_sharpe_weights(mu: FloatArray, cov: FloatArray, cap: float) -> FloatArray:
-    """Maximise mu' w / sqrt(w' cov w) over the capped simplex.
+    """Maximize mu' w / sqrt(w' cov w) over the capped simplex.
 
     The best ratio lies on the frontier w(t) = argmin w' cov w / 2 - t mu' w, where
     h(t) = w' cov w - t mu' w is 0: its slope is negative at every root, so there is one root. While
@@ -92,7 +92,7 @@ class _Point:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Frontier:
-    """Minimise w' cov w / 2 - tilt * mean' w with sum w = 1, given who is free and who at cap."""
+    """Minimize w' cov w / 2 - tilt * mean' w with sum w = 1, given who is free and who at cap."""
 
     cov: FloatArray
     mean: FloatArray

@@ -52,7 +52,7 @@ def hrp(
     Args:
         cov: covariance, shape (n, n), per any period.
         linkage: one of ``LINKAGES``; single is the paper's.
-        reorder_leaves: order the leaves so that neighbours are as close as possible (Bar-Joseph);
+        reorder_leaves: order the leaves so that neighbors are as close as possible (Bar-Joseph);
             this alone can move a weight by four points, and costs O(n^3).
         cap: upper bound per asset; weights above it are projected onto the capped simplex.
         kappa_max: largest accepted condition number, None to skip conditioning.
@@ -148,7 +148,7 @@ def risk_parity(
 
     Args:
         cov: covariance, shape (n, n), per any period.
-        budgets: positive shares of risk, shape (n,), normalised here; equal by default.
+        budgets: positive shares of risk, shape (n,), normalized here; equal by default.
         cap: upper bound per asset; weights above it are projected onto the capped simplex.
         kappa_max: largest accepted condition number, None to skip conditioning.
 
@@ -213,7 +213,7 @@ def solve_with_fallback(
 ) -> SolverResult:
     """Solve a named portfolio, going down its fallback chain with every failure on record.
 
-    max_sharpe -> min_variance -> erc -> equal_weight (semantics A12); hrp goes to erc. A method
+    max_sharpe -> min_variance -> erc -> equal_weight; hrp goes to erc. A method
     counts as failed when it raises a ``SolverError`` or its weights do not pass the stable-sum
     gate; broken input is not a failed method and raises at once.
 
@@ -254,7 +254,7 @@ def solve_with_fallback(
 def check_stable_sum(weights: FloatArray) -> None:
     """Refuse weights that are not finite or whose gross sum is at most 1e-6.
 
-    An all-zero answer must never be scaled up to a portfolio (S0, S2: stable-sum gate).
+    An all-zero answer must never be scaled up to a portfolio.
 
     Raises:
         Numerical: the weights do not pass.

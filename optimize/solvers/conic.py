@@ -16,7 +16,7 @@ _TOLERANCE = 1e-10
 
 
 def clarabel_min_variance(cov: FloatArray, cap: float) -> FloatArray:
-    """Minimise w' cov w over the capped simplex by interior points; shapes as in active_set.
+    """Minimize w' cov w over the capped simplex by interior points; shapes as in active_set.
 
     Raises:
         Infeasible, Unbounded, Numerical: Clarabel ended in any status but ``Solved``.
@@ -31,9 +31,9 @@ def clarabel_min_variance(cov: FloatArray, cap: float) -> FloatArray:
 
 
 def clarabel_max_sharpe(mu: FloatArray, cov: FloatArray, cap: float) -> FloatArray:
-    """Maximise the Sharpe ratio over the capped simplex by interior points.
+    """Maximize the Sharpe ratio over the capped simplex by interior points.
 
-    Charnes-Cooper transform: minimise y' cov y with mu' y = 1, 0 <= y <= cap * k, sum y = k;
+    Charnes-Cooper transform: minimize y' cov y with mu' y = 1, 0 <= y <= cap * k, sum y = k;
     the weights are y / k. Writing the sum as a variable k keeps the cap rows sparse (a dense
     n x n cap block made the same program 4 to 14 times slower at n = 500).
 
@@ -92,7 +92,7 @@ def accept_clarabel_status(status: str) -> None:
 
 
 def cvxpy_min_variance(cov: FloatArray, cap: float) -> FloatArray:
-    """Minimise w' cov w over the capped simplex through cvxpy and OSQP.
+    """Minimize w' cov w over the capped simplex through cvxpy and OSQP.
 
     Raises:
         Infeasible, Unbounded, Numerical: any status but ``optimal``.
@@ -104,7 +104,7 @@ def cvxpy_min_variance(cov: FloatArray, cap: float) -> FloatArray:
 
 
 def cvxpy_max_sharpe(mu: FloatArray, cov: FloatArray, cap: float) -> FloatArray:
-    """Maximise the Sharpe ratio over the capped simplex through cvxpy and OSQP.
+    """Maximize the Sharpe ratio over the capped simplex through cvxpy and OSQP.
 
     Raises:
         Infeasible, Unbounded, Numerical: any status but ``optimal``.

@@ -8,7 +8,7 @@ from optimize.solvers.result import InvalidCovariance
 from trademl.quant.arrays import FloatArray
 
 KAPPA_MAX = 5000.0
-"""Largest accepted condition number (semantics A12; 15000 and 1e6 occur too)."""
+"""Largest accepted condition number (other systems take 15000 or 1e6)."""
 
 SHRINKAGE_STEPS = (0.01, 0.15, 0.50, 0.95)
 """Shares of the identity that are tried in turn on an ill-conditioned correlation matrix."""
@@ -127,7 +127,7 @@ def condition(cov: FloatArray, kappa_max: float | None = KAPPA_MAX) -> Condition
     in turn on (1 - s) R + s I with the variances kept, and the first that meets the bound wins.
     Variances alone may span more than the bound (a stablecoin beside a small coin): no shrinkage
     of the correlation reaches it then, and the bound is put to the correlation matrix instead,
-    since different scales are not collinearity. Source: semantics A12.
+    since different scales are not collinearity.
 
     Args:
         cov: a validated covariance, shape (n, n).
@@ -171,7 +171,7 @@ def ledoit_wolf(returns: FloatArray) -> CovarianceEstimate:
         returns: shape (T, n), one row per period, no gaps.
 
     Returns:
-        The covariance per period (multiply by periods per year to annualise) and the share of
+        The covariance per period (multiply by periods per year to annualize) and the share of
         the target in [0, 1].
 
     Raises:
@@ -183,12 +183,12 @@ def ledoit_wolf(returns: FloatArray) -> CovarianceEstimate:
     if not np.isfinite(data).all():
         raise InvalidCovariance("returns hold a value that is not finite: trim or drop, never fill")
     n_rows, n_assets = data.shape
-    centred = data - data.mean(axis=0)
-    sample = centred.T @ centred / n_rows
+    centered = data - data.mean(axis=0)
+    sample = centered.T @ centered / n_rows
     target = float(np.trace(sample)) / n_assets
     sum_of_squares = float(np.sum(sample**2))
     distance = sum_of_squares - n_assets * target**2
-    fourth = float(np.sum(np.sum(centred**2, axis=1) ** 2))
+    fourth = float(np.sum(np.sum(centered**2, axis=1) ** 2))
     error = (fourth / n_rows - sum_of_squares) / n_rows
     share = 0.0 if distance <= 0.0 or error <= 0.0 else min(error / distance, 1.0)
     shrunk = (1.0 - share) * sample

@@ -14,8 +14,8 @@ _PRELUDE = 6
 def risk_parity_weights(cov: FloatArray, budgets: FloatArray) -> FloatArray:
     """Return the long-only weights whose risk contributions are proportional to the budgets.
 
-    The minimiser of y' C y / 2 - sum(b ln y) over the correlation matrix C has
-    y * (C y) = b; weights are y / deviation, normalised. Strictly convex, hence unique. Spinu, "An
+    The minimizer of y' C y / 2 - sum(b ln y) over the correlation matrix C has
+    y * (C y) = b; weights are y / deviation, normalized. Strictly convex, hence unique. Spinu, "An
     algorithm for computing risk parity weights", SSRN 2297383 (2013), including its damping of
     early steps. The Newton systems C + diag(b / y^2) are well conditioned after diagonal scaling,
     so conjugate gradients need a few products with C where a factorisation costs n^3 / 3.

@@ -8,7 +8,7 @@ from trademl.errors import Infeasible
 from trademl.quant.arrays import FloatArray
 
 STABLE_SUM = 1e-6
-"""Gross weight at or below which a solution counts as empty (S0, S2: stable sum gate)."""
+"""Gross weight at or below which a solution counts as empty (the stable-sum gate)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def project_capped_simplex(weights: FloatArray, cap: float) -> FloatArray:
 
 
 def _on_piece(weights: FloatArray, cap: float, low: float, high: float) -> FloatArray:
-    """Interpolate tau between two neighbouring kinks, where the sum is linear."""
+    """Interpolate tau between two neighboring kinks, where the sum is linear."""
     sum_low = float(np.clip(weights - low, 0.0, cap).sum())
     sum_high = float(np.clip(weights - high, 0.0, cap).sum())
     if sum_low == sum_high:

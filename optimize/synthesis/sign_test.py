@@ -44,7 +44,7 @@ class AtomDirection:
 
 @dataclass(frozen=True, slots=True)
 class OptimizedWeight:
-    """An atom's line in an optimised profile."""
+    """An atom's line in an optimized profile."""
 
     atom_id: str
     direction: str
@@ -90,22 +90,22 @@ def sign_test(
 ) -> SignTestResult:
     """Compare every synthetic stream with what its direction makes of the raw returns.
 
-    Before optimisation: same index, same missing cells, and |synthetic - expected| <= atol in
+    Before optimization: same index, same missing cells, and |synthetic - expected| <= atol in
     every cell of every atom (0 by default; negation and clipping are exact). After it, with
     ``optimized``: every SHORT atom of the profile stands there as LONG with a net weight that is
     not negative. Whatever could not be compared is an error, never a pass: no atoms, a missing
-    column, an undeclared column, another index. Source: semantics A10 with its fixes.
+    column, an undeclared column, another index.
 
     Args:
         synthetic: the solver's input, one column per atom id; None where the file is missing.
         returns: raw returns, one column per physical symbol; None where missing.
         atoms: the declared atoms. Ids are never parsed.
-        optimized: the lines of the checked profile (hrp) after optimisation; None before it.
+        optimized: the lines of the checked profile (hrp) after optimization; None before it.
         atol: largest difference accepted in a cell.
         run_id: put into every finding.
 
     Returns:
-        Findings in the order: input, atoms as given, undeclared columns, optimised lines.
+        Findings in the order: input, atoms as given, undeclared columns, optimized lines.
     """
     found = list(_input_findings(synthetic, returns, atoms))
     checked = 0
@@ -205,7 +205,7 @@ def _optimizer_findings(
     atoms: Sequence[AtomDirection], optimized: Sequence[OptimizedWeight]
 ) -> Iterator[_Found]:
     if not optimized:
-        yield "SIGNTEST_OPTIMIZER_PARSE", "", "the optimised profile has no lines"
+        yield "SIGNTEST_OPTIMIZER_PARSE", "", "the optimized profile has no lines"
     declared: Mapping[str, str] = {atom.atom_id: atom.direction for atom in atoms}
     for line in optimized:
         direction = declared.get(line.atom_id)

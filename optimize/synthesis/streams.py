@@ -18,7 +18,8 @@ def synthesize(returns: ArrayLike, directions: str | Sequence[str]) -> FloatArra
     LONG: R. SHORT: -clip(R, upper=1) = max(-R, -1): a raw gain above +100 % would lose more than
     the collateral, so the stream is floored at -100 %. Exact: negation and comparison round
     nothing. nan stays nan. The short is rebalanced every period, which a short that is sold once
-    and held is not; borrow costs belong to the simulation. Source: S3 2.3, semantics A9.
+    and held is not; borrow costs belong to the simulation
+    (docs/specification/selection-synthesis-solvers.md#atoms-and-synthesis).
 
     Args:
         returns: raw simple returns, shape (T,) with one direction, or (T, N) with N directions.

@@ -35,7 +35,7 @@ class Event:
         kind: Its kind, as in defects.json.
         name: Column of the name it happens to.
         row: Session it happens at; for a bar on a closed day, the session before.
-        ratio: New shares per old one that the price really shows; 1 where it is no split.
+        ratio: New shares per old one that the price really shows; 1 where it is not a split.
         told: The ratio that the splits table gives; None where it has no row.
         text: The description.
         served: When the vendor begins to serve its split row.
@@ -124,7 +124,7 @@ def _row_of(entry: _Entry, sessions: Days, closed: Days) -> int:
 
 
 def closed_weekdays(sessions: Days) -> Days:
-    """Weekdays between the first and the last session that are no sessions."""
+    """Weekdays between the first and the last session that are not sessions."""
     span = np.arange(sessions[0], sessions[-1])
     weekdays = span[(span.astype("datetime64[D]").astype(int) + 3) % 7 < 5]
     return np.setdiff1d(weekdays, sessions)

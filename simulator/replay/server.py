@@ -50,7 +50,7 @@ class ReplayServer:
         monotonic: Seconds, for the vendors' minute windows.
 
     Raises:
-        DataError: The market is no directory.
+        DataError: The market is not a directory.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ReplayServer:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not market.is_dir():
-            raise DataError(f"{market} is no market directory; make one with `trademl market`")
+            raise DataError(f"{market} is not a market directory; make one with `trademl market`")
         plan = parse_faults(faults)
         book = open_book(market, clock)
 
@@ -174,7 +174,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is no news."""
+        """A client that goes away is not news."""
 
 
 class _Handler(BaseHTTPRequestHandler):

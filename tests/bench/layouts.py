@@ -126,7 +126,7 @@ def _insert(lake: duckdb.DuckDBPyConnection, rows: pa.Table) -> None:
 
 
 def _compact(lake: duckdb.DuckDBPyConnection) -> None:
-    """What ``macros/compact_tables.sql`` calls."""
+    """What ``macros/engine/compact_tables.sql`` calls."""
     lake.execute("call ducklake_merge_adjacent_files('lake', 'bars')")
 
 

@@ -18,8 +18,8 @@ import structlog
 from ingest.node.daemon import work
 from ingest.node.planning.forward import forward
 from simulator.replay.server import ReplayServer
-from tests.integration.node_support import Steps, make_node
-from tests.unit.ingest.markets import COINS, FIRST, SYMBOLS, small_market, write
+from tests.support.markets import COINS, FIRST, SYMBOLS, small_market, write
+from tests.support.nodes import Steps, make_node
 from trademl.sessions import sessions_between
 
 DAYS, SHOWN = 30, (1, 10, 20, 30)

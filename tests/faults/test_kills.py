@@ -14,11 +14,12 @@ from optimize.sleeve.run import is_finished
 from simulator.market.clocks import market_clock
 from simulator.market.simulate import simulate_market
 from simulator.replay.server import ReplayServer
-from tests.alpha_lake import CLOCK
-from tests.faults.support import command, environment, moments, run, run_killed, seconds_of
-from tests.integration.alpha_support import publish, small_lake, tree_hashes
-from tests.integration.lake_support import assert_whole_lakes_agree, open_newest
-from tests.unit.ingest.markets import landed_files, landed_rows
+from tests.support.alpha_lakes import CLOCK
+from tests.support.cache import copied
+from tests.support.commands import command, environment, moments, run, run_killed, seconds_of
+from tests.support.lakes import assert_whole_lakes_agree, open_newest
+from tests.support.markets import landed_files, landed_rows
+from tests.support.runs import publish, small_lake, tree_hashes
 from trademl.cli.demo import datasets_of
 from trademl.clock import iso
 from trademl.lake import versions as lake
@@ -105,31 +106,50 @@ def content(data: Path, version: lake.Version) -> dict[str, tuple[object, ...] |
         }
 
 
-@pytest.mark.parametrize("times", [1, HOW_OFTEN[-1]])
-def test_a_killed_build(times, two_nights, market, tmp_path):
-    clock = iso(market_clock(market))
+def building(data: Path, clock: str) -> tuple[list[str], dict[str, str]]:
+    return command("build", "--data", str(data)), environment(data, clock)
 
-    def building(data):
-        return command("build", "--data", str(data)), environment(data, clock)
 
-    undisturbed = Path(shutil.copytree(two_nights, tmp_path / "undisturbed"))
-    whole = seconds_of(*building(undisturbed))
+def assert_a_killed_build_is_healed(data: Path, clock: str, two_nights: Path, both: Path) -> None:
+    """The first version is as it was; the next build gives what an undisturbed one gives."""
     first = lake.find_version(two_nights)
     before = content(two_nights, first)
-    for number, moment in enumerate(moments(times, whole)):
-        data = Path(shutil.copytree(two_nights, tmp_path / f"killed-{number}"))
+    kept = lake.find_version(data, first.name)
+    assert content(data, kept) == before
+    assert run(data, clock, "build", "--data", str(data)).returncode == 0
+    assert content(data, kept) == before
+    with open_newest(data) as healed, open_newest(both) as expected:
+        assert_whole_lakes_agree(healed, expected, apart_from=("features.complexity_window",))
+
+
+def test_a_build_killed_among_the_models(two_nights, both_published, market, tmp_path):
+    """dbt outlives the command that started it."""
+    clock, data = iso(market_clock(market)), copied(two_nights, tmp_path / "data")
+    log = data / "logs" / "dbt.log"
+    log.unlink()
+
+    def is_among_the_models():
+        return log.exists() and log.read_text().count("START sql") > 25
+
+    argv, env = building(data, clock)
+    assert run_killed(argv, env, 600, whole_group=False, reached=is_among_the_models)
+    assert_a_killed_build_is_healed(data, clock, two_nights, both_published)
+
+
+@pytest.mark.accept
+def test_a_build_killed_at_any_moment(two_nights, both_published, market, tmp_path):
+    clock = iso(market_clock(market))
+    undisturbed = copied(two_nights, tmp_path / "undisturbed")
+    whole = seconds_of(*building(undisturbed, clock))
+    for number, moment in enumerate(moments(20, whole)):
+        data = copied(two_nights, tmp_path / f"killed-{number}")
         # Every second time dbt outlives the command that started it.
-        while not run_killed(*building(data), moment, whole_group=number % 2 == 1):
+        while not run_killed(*building(data, clock), moment, whole_group=number % 2 == 1):
             # The machine is faster than when the whole build was timed.
             moment *= 0.7
             shutil.rmtree(data)
-            shutil.copytree(two_nights, data)
-        kept = lake.find_version(data, first.name)
-        assert content(data, kept) == before
-        assert run(data, clock, "build", "--data", str(data)).returncode == 0
-        assert content(data, kept) == before
-        with open_newest(data) as healed, open_newest(undisturbed) as expected:
-            assert_whole_lakes_agree(healed, expected, apart_from=("features.complexity_window",))
+            copied(two_nights, data)
+        assert_a_killed_build_is_healed(data, clock, two_nights, both_published)
         shutil.rmtree(data)
 
 

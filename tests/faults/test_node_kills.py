@@ -20,10 +20,11 @@ from ingest.control.tasks import Work
 from ingest.node.instances import HEAVY, MAINTENANCE
 from simulator.replay.faults import Faults
 from simulator.replay.server import ReplayServer
-from tests.faults.support import ROOT, assert_no_key, command, environment, moments, run_killed
-from tests.integration.lake_support import open_newest
-from tests.unit.ingest import markets
-from tests.unit.ingest.markets import MORNING_AFTER, landed_files, landed_rows, small_market
+from tests.support import markets
+from tests.support.commands import assert_no_key, command, environment, moments, run_killed
+from tests.support.lakes import open_newest
+from tests.support.markets import MORNING_AFTER, landed_files, landed_rows, small_market
+from tests.support.paths import PROJECT_ROOT
 from trademl.clock import iso
 from trademl.lake import versions as lake
 
@@ -83,7 +84,7 @@ def start(data, server, clock=MORNING_AFTER):
     argv, env = node(data, server, clock)
     return subprocess.Popen(
         argv,
-        cwd=ROOT,
+        cwd=PROJECT_ROOT,
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -99,7 +100,7 @@ def test_a_node_runs_until_it_is_told_to_stop(market, tmp_path):
         until_fetched(data, child)
         second = subprocess.run(
             command("node", "once", "--data", str(data)),
-            cwd=ROOT,
+            cwd=PROJECT_ROOT,
             env=environment(data, iso(MORNING_AFTER)),
             capture_output=True,
             text=True,

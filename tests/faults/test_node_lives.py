@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from simulator.replay.server import ReplayServer
-from tests.faults.support import ROOT
-from tests.unit.ingest.markets import (
+from tests.support.markets import (
     FIRST,
     LAST,
     MORNING_AFTER,
@@ -20,6 +19,7 @@ from tests.unit.ingest.markets import (
     trading_days,
     write,
 )
+from tests.support.paths import PROJECT_ROOT
 
 SYMBOLS = [f"N{number:02}" for number in range(40)]
 BARS = "alpaca/bars_1d"
@@ -47,8 +47,8 @@ def nursed(tmp_path, what, symbols, **plan):
     with ReplayServer(market_of(tmp_path / "market", symbols), MORNING_AFTER) as server:
         given = {"what": what, "folder": str(tmp_path), "url": server.url, "symbols": symbols}
         done = subprocess.run(
-            [sys.executable, "-m", "tests.faults.node_nursery", json.dumps(given | plan)],
-            cwd=ROOT,
+            [sys.executable, "-m", "tests.support.node_nursery", json.dumps(given | plan)],
+            cwd=PROJECT_ROOT,
             capture_output=True,
             text=True,
             check=False,

@@ -7,11 +7,13 @@ wait for a table of fundamentals.
 """
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from tests.integration.lake_support import build_models, land_night, open_live, write_market
+from tests.support.cache import made_once
+from tests.support.lakes import build_models, land_night, open_live, write_market
 
 TODAY = datetime(2012, 8, 8, 22, tzinfo=UTC)
 LATER = datetime(2020, 9, 1, 13, tzinfo=UTC)
@@ -46,17 +48,21 @@ def told(day: date) -> datetime:
 
 
 @pytest.fixture(scope="module")
-def lakes(tmp_path_factory):
+def lakes():
     """The lake on the evening of 2012-08-08 and eight years later, grown from it."""
-    market = write_market(tmp_path_factory.mktemp("published") / "market", **tables())
-    early, late = market.parent / "early", market.parent / "late"
+    folder = made_once("published-corporate-actions", make_lakes)
+    with open_live(folder / "early") as today, open_live(folder / "late") as later:
+        yield today, later
+
+
+def make_lakes(folder: Path) -> None:
+    market = write_market(folder / "market", **tables())
+    early, late = folder / "early", folder / "late"
     land_night(market, early, TODAY)
     build_models(early, TODAY)
     land_night(market, late, TODAY)
     land_night(market, late, LATER)
     build_models(late, LATER)
-    with open_live(early) as today, open_live(late) as later:
-        yield today, later
 
 
 def tables() -> dict[str, pa.Table]:
@@ -151,7 +157,7 @@ def test_the_split_moves_the_price_factor_of_aapl(lakes):
     ],
 )
 def test_total_return_across_an_ex_date(lakes, day, ret):
-    """B5: the return across an ex-date is the raw return and the event's effect, to 1e-9."""
+    """The return across an ex-date is the raw return and the event's effect, to 1e-9."""
     query = "select ret from curated.equities_ohlcv_adj where symbol = 'AAPL' and session_date = ?"
     (found,) = one(lakes[1], query, day)
     assert found == pytest.approx(ret, abs=1e-9)

@@ -23,12 +23,12 @@ def test_permutation_entropy_of_bandt_and_pompe() -> None:
 
 
 def test_short_inversion_is_exact() -> None:
-    # S3 section 2.3: -clip(R, upper = 1).
+    # -clip(R, upper = 1): docs/specification/selection-synthesis-solvers.md#atoms-and-synthesis.
     assert synthesize(np.array([0.1, -0.2, 1.5]), "SHORT").tolist() == [-0.1, 0.2, -1.0]
 
 
 def test_half_life_of_eighteen_months() -> None:
-    # S4 section 6: weight .5 at 18 months of 30.4375 days (547.875 days; 548 rounds it up).
+    # Weight .5 at 18 months of 30.4375 days (547.875 days; 548 rounds it up).
     end = np.datetime64("2024-07-01")
     weight = time_decay(np.array([end - 548, end]), end, half_life_months=18.0, floor=1e-6)
     assert weight == pytest.approx([0.5 ** (548 / 547.875), 1.0], rel=1e-6)

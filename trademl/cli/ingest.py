@@ -126,7 +126,7 @@ def _day(option: str, text: str | None) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
     except ValueError as error:
-        raise ConfigError(f"{option} {text!r} is no date such as 2017-12-29") from error
+        raise ConfigError(f"{option} {text!r} is not a date such as 2017-12-29") from error
 
 
 def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:

@@ -23,7 +23,7 @@ def moment_of(settings: Settings, text: str | None = None) -> datetime:
     """The time as an option says, else ``TRADEML_CLOCK``, else now; UTC.
 
     Raises:
-        ConfigError: The text is no ISO 8601 time.
+        ConfigError: The text is not an ISO 8601 time.
     """
     chosen = text or settings.clock
     return parse_clock(chosen) if chosen else datetime.now(UTC)

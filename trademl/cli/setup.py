@@ -213,7 +213,7 @@ def _checked(answers: Answers) -> Answers:
         time.fromisoformat(answers.maintenance_time)
     except ValueError as error:
         raise ConfigError(
-            f"maintenance time {answers.maintenance_time!r} is no time such as 02:00"
+            f"maintenance time {answers.maintenance_time!r} is not a time such as 02:00"
         ) from error
     return answers
 
@@ -235,7 +235,7 @@ def _symbols(text: str | None, file: Path | None) -> tuple[str, ...] | None:
         except OSError as error:
             raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise ConfigError(f"{file} is no text: {error}") from error
+            raise ConfigError(f"{file} is not text: {error}") from error
     return None if text is None else parse_symbols(text)
 
 

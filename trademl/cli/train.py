@@ -30,7 +30,7 @@ def train_command(
 ) -> None:
     """Train MODEL, such as equities_xs, when the tables it depends on are GREEN.
 
-    Leaves the artefacts in models/MODEL/<model_id>/ under the data directory and points LATEST at
+    Leaves the artifacts in models/MODEL/<model_id>/ under the data directory and points LATEST at
     them; the same data, profile and code give the same model, and are not trained twice.
     """
     from models_ml.profile import find_profile
@@ -59,4 +59,4 @@ def train_command(
     )
     for line in summary(report):
         click.echo(line)
-    click.echo(f"artefacts: {data_dir / 'models' / report.model / report.model_id}")
+    click.echo(f"artifacts: {data_dir / 'models' / report.model / report.model_id}")

@@ -1,4 +1,4 @@
-"""``trademl validate``: audits the artefacts of a finished run."""
+"""``trademl validate``: audits the artifacts of a finished run."""
 
 from pathlib import Path
 

@@ -34,7 +34,7 @@ _CHUNK_WINDOWS = 1024
 
 
 def permutation_entropy(x: ArrayLike, order: int = 3) -> float:
-    """Return the normalised permutation entropy of a series, in [0, 1].
+    """Return the normalized permutation entropy of a series, in [0, 1].
 
     Shannon entropy of the frequencies of ordinal patterns of ``order`` successive values (delay
     1), over ln(order!). Bandt and Pompe, Phys. Rev. Lett. 88 (2002), whose example

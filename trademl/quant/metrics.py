@@ -21,7 +21,7 @@ class Metrics:
         annual_return: compound annual growth, (1 + total)^(periods_per_year / n_periods) - 1.
         annual_volatility: standard deviation (ddof 1) times sqrt(periods_per_year).
         sharpe: mean / standard deviation (ddof 1) times sqrt(periods_per_year), risk-free 0.
-        sharpe_per_period: the same without annualisation, what ``overfitting`` asks for.
+        sharpe_per_period: the same without annualization, what ``overfitting`` asks for.
         sortino: mean / root of the mean squared loss, times sqrt(periods_per_year).
         max_drawdown: lowest wealth over its running peak, less 1; 0 or negative.
         calmar: annual return / abs(max drawdown).
@@ -48,7 +48,7 @@ class Metrics:
 def performance(returns: FloatArray, periods_per_year: float) -> Metrics:
     """Return the performance figures of simple periodic returns.
 
-    Conventions of quantopian/empyrical: a missing return (nan) is no change of wealth but its
+    Conventions of quantopian/empyrical: a missing return (nan) is not a change of wealth but its
     period counts as time; moments are over the present returns; drawdown starts from wealth 1
     before the first return.
 

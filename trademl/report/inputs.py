@@ -104,7 +104,7 @@ class DefectRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeatMap:
-    """A labelled matrix, shape (len(rows), len(columns)), for the optional analysis."""
+    """A labeled matrix, shape (len(rows), len(columns)), for the optional analysis."""
 
     title: str
     rows: tuple[str, ...]

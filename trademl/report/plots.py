@@ -198,7 +198,7 @@ def coverage(rows: Sequence[CoverageRow]) -> str:
 
 
 def heat_map(grid: HeatMap, height: float | None = None, color_map: str = "RdBu_r") -> str:
-    """A matrix as coloured cells with its labels."""
+    """A matrix as colored cells with its labels."""
 
     def draw(axes: Axes) -> None:
         colors = mpl.colormaps[color_map].with_extremes(bad="#f1f2f4")

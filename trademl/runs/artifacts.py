@@ -38,9 +38,9 @@ class ArtifactWriter:
 
     def parquet(self, path: Path, table: pa.Table) -> dict[str, str]:
         """Writes a table, with the lineage in the file's metadata."""
-        labelled = table.replace_schema_metadata(self.lineage.as_dict())
+        labeled = table.replace_schema_metadata(self.lineage.as_dict())
         buffer = io.BytesIO()
-        pq.write_table(labelled, buffer, compression="zstd")
+        pq.write_table(labeled, buffer, compression="zstd")
         return self.content(path, buffer.getvalue())
 
     def content(self, path: Path, content: str | bytes) -> dict[str, str]:
@@ -78,7 +78,7 @@ def plain(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """An artefact's content.
+    """An artifact's content.
 
     Raises:
         DataError: The file is missing, no JSON, or no object.
@@ -90,5 +90,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path.name} is no JSON object")
+        raise DataError(f"{path.name} is not a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""One executor per vendor, so that a slow or frozen vendor delays no other (S4 2.5)."""
+"""One executor per vendor, so that a slow or frozen vendor delays no other."""
 
 import sqlite3
 import threading

@@ -1,4 +1,4 @@
-"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake (S4 2.4).
+"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake.
 
 A verdict is landed as any payload is, append-only, and the next build shows it: a partition that
 two vendors disagree about is AMBER in ``quality.partition_status`` until its bar is corrected.
@@ -29,7 +29,7 @@ SAMPLE, RESULT = "qc_probe_sample", "qc_probe"
 SAMPLE_SIZE = 10
 WINDOW_DAYS = 30
 MOST_RELATIVE_DIFFERENCE = 0.002
-"""Open, high, low and close of two vendors agree within 0.2 % (S4: 0.1 to 0.2 %)."""
+"""Open, high, low and close of two vendors agree so far (docs/specification/node.md#probes)."""
 
 VOLUME_RATIOS = (0.5, 2.0)
 """Volumes of two vendors differ with late prints and odd lots, but not by as much."""

@@ -20,7 +20,7 @@ from trademl.lake import versions as lake
 from trademl.sessions import sessions_between
 
 LEAST_ROWS, MOST_ROWS = 0.90, 1.20
-"""Minutes landed by minutes of the session within which a session of minutes is GREEN (S4 2.3)."""
+"""Minutes landed by minutes of the session within which a session of minutes is GREEN."""
 _DAYS, _MINUTES = "equities_bars_1d", "equities_bars_1m"
 
 Ledger = Mapping[str, Mapping[date, bool]]

@@ -1,4 +1,4 @@
-"""Stage gating: a node takes on more symbols and years once what it has is GREEN (S4 5.1, 10)."""
+"""Stage gating: a node takes on more symbols and years once what it has is GREEN."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

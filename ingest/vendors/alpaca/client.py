@@ -228,7 +228,7 @@ def _times(texts: Sequence[Any], endpoint: Endpoint) -> pa.Array:
     try:
         return pa.array(texts, pa.string()).cast(UTC_TIME)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaDrift(f"{endpoint.path} sent a time that is no UTC time: {error}") from error
+        raise SchemaDrift(f"{endpoint.path} sent a time that is not a UTC time: {error}") from error
 
 
 def _records(body: bytes, where: str) -> list[dict[str, Any]]:

@@ -71,7 +71,8 @@ def _quoted_at(records: Sequence[Mapping[str, Any]]) -> pa.Array:
     try:
         exact = pa.array(texts, pa.string()).cast(pa.timestamp("ns", tz="UTC"))
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise SchemaDrift(f"{SNAPSHOTS.path} sent a time that is no UTC time: {error}") from error
+        wrong = f"{SNAPSHOTS.path} sent a time that is not a UTC time: {error}"
+        raise SchemaDrift(wrong) from error
     return exact.cast(UTC_TIME, safe=False)
 
 

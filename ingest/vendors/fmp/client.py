@@ -196,7 +196,7 @@ def accepted_at(text: Any, endpoint: Endpoint) -> datetime | None:
     """The UTC of EDGAR's wall clock in New York; none at midnight, which means "not known".
 
     Raises:
-        SchemaDrift: The text is no time.
+        SchemaDrift: The text is not a time.
     """
     if not text:
         return None

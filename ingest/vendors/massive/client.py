@@ -145,10 +145,11 @@ def times_of(values: Sequence[Any], endpoint: Endpoint, unit: int) -> pa.Array:
         unit: How many of them make a second: 1,000 or 1,000,000,000.
 
     Raises:
-        SchemaDrift: One is no whole number.
+        SchemaDrift: One is not a whole number.
     """
     if not set(map(type, values)) <= {int, type(None)}:
-        raise SchemaDrift(f"{endpoint.path} sent a time that is no whole number; nothing is landed")
+        wrong = f"{endpoint.path} sent a time that is not a whole number; nothing is landed"
+        raise SchemaDrift(wrong)
     exact = [None if value is None else value * 1_000_000 // unit for value in values]
     return utc_of(exact, "us", endpoint)
 

@@ -112,11 +112,11 @@ def cik_of(text: str) -> str:
     """Ten digits, from ``320193`` or ``CIK0000320193``.
 
     Raises:
-        ConfigError: The text is no CIK.
+        ConfigError: The text is not a CIK.
     """
     found = _CIK.fullmatch(text)
     if found is None:
-        raise ConfigError(f"{text!r} is no CIK; sec_edgar wants numbers such as 320193")
+        raise ConfigError(f"{text!r} is not a CIK; sec_edgar wants numbers such as 320193")
     return found[1].zfill(10)
 
 
@@ -213,7 +213,7 @@ def accepted_at(text: Any, zone: Any) -> datetime | None:
     """A time such as ``2026-02-05T21:07:41.000Z`` whose ``Z`` is read as a given zone.
 
     Raises:
-        SchemaDrift: The text is no time.
+        SchemaDrift: The text is not a time.
     """
     if not text:
         return None

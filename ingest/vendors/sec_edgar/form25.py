@@ -99,12 +99,12 @@ def read_notice(body: bytes) -> dict[str, str | None]:
     """What a notice of removal says; what it leaves out is null.
 
     Raises:
-        Unavailable: The body is no XML document.
+        Unavailable: The body is not an XML document.
     """
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
-        raise Unavailable(f"{FORM_25.path}: a notice that is no XML ({error})") from error
+        raise Unavailable(f"{FORM_25.path}: a notice that is not XML ({error})") from error
     return {name: _text(root.findtext(f".//{path}")) for name, path in _NOTICE.items()}
 
 

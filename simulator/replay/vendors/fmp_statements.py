@@ -50,7 +50,7 @@ def received(market: Path, clock: datetime) -> dict[str, list[dict[str, Any]]]:
 def statements(
     known: Mapping[str, Sequence[Mapping[str, Any]]], kind: str, symbol: str, period: str
 ) -> list[dict[str, Any]]:
-    """The statements of a symbol; a word that is no period means annual ones, as at the vendor."""
+    """The statements of a symbol; any period but "quarter" means annual ones, as at the vendor."""
     is_quarterly = period == "quarter"
     return [
         _statement(row, kind)

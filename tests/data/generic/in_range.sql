@@ -1,4 +1,3 @@
-{#- Every value lies in [low, high]; nulls are not judged. -#}
 {% test in_range(model, column_name, low, high) %}
 select {{ column_name }} from {{ model }}
 where not ({{ column_name }} between {{ low }} and {{ high }})

@@ -1,4 +1,3 @@
-{#- Nothing in the table was known only after this build's as_of. -#}
 {% test no_lookahead(model) %}
 select * from {{ model }}
 where known_at > {{ as_of() }} or known_at is null

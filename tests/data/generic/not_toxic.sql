@@ -1,4 +1,3 @@
-{#- No return beyond the toxicity bound, none below -100 %. -#}
 {% test not_toxic(model) %}
 select * from {{ model }}
 where ret < -1 or ret > {{ threshold('max_abs_return') }}

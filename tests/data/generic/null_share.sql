@@ -1,4 +1,3 @@
-{#- At most this share of the rows lacks a value in the column. -#}
 {% test null_share(model, column, at_most) %}
 select count(*) filter (where {{ column }} is null) as nulls, count(*) as everything
 from {{ model }}

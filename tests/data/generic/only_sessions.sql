@@ -1,4 +1,3 @@
-{#- Every row falls on a session of the calendar: no weekend, no holiday. -#}
 {% test only_sessions(model, calendar) %}
 select rows_of_model.session_date
 from {{ model }} as rows_of_model

@@ -1,4 +1,3 @@
-{#- A session opens before it closes. -#}
 {% test opens_before_it_closes(model) %}
 select * from {{ model }}
 where open_at >= close_at

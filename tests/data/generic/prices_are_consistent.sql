@@ -1,4 +1,3 @@
-{#- Prices are positive and high and low bound the others. -#}
 {% test prices_are_consistent(model) %}
 select * from {{ model }}
 where low <= 0 or high < greatest(open, close) or low > least(open, close) or volume < 0

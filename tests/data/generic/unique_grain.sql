@@ -1,4 +1,3 @@
-{#- The columns name one row each: fails with the keys that occur more than once or hold a null. -#}
 {% test unique_grain(model, columns) %}
 select {{ columns | join(', ') }}
 from {{ model }}

@@ -1,5 +1,4 @@
--- One row per pair and UTC day of accepted bars, as known at as_of; crypto has no corporate actions. ret is the return since the
--- previous accepted bar. Small enough to be built whole every night.
+-- One row per pair and UTC day, as known at as_of.
 with versions as (
     select
         *,

@@ -1,6 +1,4 @@
--- One row per security and session: the bar as it was known at as_of, judged. A bar's first version is known when its session
--- has closed and the vendor's lag is over, however late it was fetched; a later, different version at its landing. A bar that
--- breaks a rule keeps its reason and never reaches equities_ohlcv_adj; a flagged one does.
+-- One row per security and session, as known at as_of.
 -- depends_on: {{ ref('raw_corp_actions') }}
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_stale_bars() }}") }}
 with bars as (
@@ -60,11 +58,7 @@ identified as (
         end as broken_rule
     from known
     inner join {{ ref('symbols') }} as symbols
-        on
-            known.symbol = symbols.symbol
-            and symbols.asset_class = 'equity'
-            and known.session_date >= symbols.valid_from
-            and (symbols.valid_to is null or known.session_date < symbols.valid_to)
+        on {{ symbol_as_of('known', 'session_date', asset_class='equity') }}
 ),
 
 usable as (

@@ -1,7 +1,4 @@
--- One row per security and session of accepted bars, with prices adjusted without hindsight: factors accumulate forward over the
--- events up to the session, so a later split changes no earlier row. ret is the total return since the previous accepted bar,
--- with dividends reinvested at the ex-date's close: ratio * (close + cash) / previous close - 1 (ADR 0003). It is null on the first
--- bar and where it would exceed the toxicity bound across removed bars.
+-- One row per security and session of accepted bars, as known at as_of.
 {{ config(materialized='incremental', incremental_strategy='append', pre_hook="{{ delete_stale_securities() }}") }}
 with bars as (
     select bars.*

@@ -1,7 +1,7 @@
 """One row per security and session: order, memory, tails and trend strength of its returns.
 
 These are recursive or need whole sorted windows, so they are computed by trademl.quant and not in
-SQL (semantics A5). A value depends only on its own window, or for ADX on the bars before it, so an
+SQL. A value depends only on its own window, or for ADX on the bars before it, so an
 increment and a full build agree bit for bit.
 """
 
@@ -31,12 +31,12 @@ CRYPTO = """
 
 
 def model(dbt, session):
-    """Computes the sessions from complexity_window on; dbt replaces them in the table."""
+    """Computes the sessions from int_complexity_window on; dbt replaces them in the table."""
     dbt.config(
         materialized="incremental", incremental_strategy="delete+insert", unique_key="session_date"
     )
     equities, crypto = dbt.ref("equities_ohlcv_adj"), dbt.ref("crypto_ohlcv")  # noqa: F841
-    from_date = dbt.ref("complexity_window").fetchone()[0]
+    from_date = dbt.ref("int_complexity_window").fetchone()[0]
     bars = session.sql(
         f"select * from ({EQUITIES} union all {CRYPTO}) order by security_id, session_date"
     ).to_arrow_table()

@@ -1,7 +1,4 @@
--- One row per eligible security and session: the cross-sectional features of equities_xs v1 (S4 3.1), from data up to the
--- session's close. Each measure is winsorised at 1 % and 99 % and standardised among the eligible securities of its session; one
--- that more than 30 % of them lack is null for that session, else a missing value is neutral (0). All sums are integer sums, so
--- the features are equal bit for bit whichever history a build has seen.
+-- One row per eligible security and session, from data up to the session's close.
 {{ config(
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('symbols'), ref('raw_earnings_dates')]) }}"
@@ -118,11 +115,7 @@ listed as (
     inner join {{ ref('universe') }} as universe
         on windowed.security_id = universe.security_id and windowed.session_date = universe.session_date
     left join {{ ref('symbols') }} as symbols
-        on
-            windowed.security_id = symbols.security_id
-            and windowed.symbol = symbols.symbol
-            and windowed.session_date >= symbols.valid_from
-            and (symbols.valid_to is null or windowed.session_date < symbols.valid_to)
+        on {{ symbol_as_of('windowed', 'session_date', keys=['security_id', 'symbol']) }}
     where universe.is_eligible {% if is_incremental() %} and windowed.session_date >= {{ from_date }} {% endif %}
 ),
 
@@ -150,66 +143,25 @@ eligible as (
         on listed.security_id = upcoming.security_id and listed.session_date = upcoming.session_date
 ),
 
-bounds as (
-    select
-        session_date,
-        {%- for measure in measures %}
-        quantile_disc({{ measure }}, 0.01) as low_{{ measure }},
-        quantile_disc({{ measure }}, 0.99) as high_{{ measure }},
-        count({{ measure }}) as present_{{ measure }},
-        {%- endfor %}
-        count(*) as everyone
-    from eligible
-    group by session_date
-),
-
-winsorised as (
-    select
-        eligible.security_id,
-        eligible.symbol,
-        eligible.session_date,
-        eligible.sector,
-        {%- for measure in measures %}
-        {{ winsorised_units('eligible.' ~ measure, 'bounds.low_' ~ measure, 'bounds.high_' ~ measure) }} as {{ measure }},
-        {%- endfor %}
-        eligible.known_at
-    from eligible
-    inner join bounds on eligible.session_date = bounds.session_date
-),
-
-sums as (
-    select
-        {%- for measure in measures %}
-        sum({{ measure }}) as total_{{ measure }},
-        sum(cast({{ measure }} as hugeint) * {{ measure }}) as squares_{{ measure }},
-        {%- endfor %}
-        session_date
-    from winsorised
-    group by session_date
-),
+{{ cross_section('eligible', ['security_id', 'symbol', 'sector', 'known_at'], measures) }},
 
 final as (
     select
-        winsorised.security_id,
-        winsorised.symbol,
-        winsorised.session_date,
+        security_id,
+        symbol,
+        session_date,
         {%- for measure in measures %}
-        cast({{ zscore_of_units(
-            'winsorised.' ~ measure, 'bounds.present_' ~ measure, 'bounds.everyone',
-            'sums.total_' ~ measure, 'sums.squares_' ~ measure
-        ) }} as float) as feat_{{ measure }},
+        cast(zscore_{{ measure }} as float) as feat_{{ measure }},
         {%- endfor %}
-        cast(sin(2 * pi() * (isodow(winsorised.session_date) - 1) / 5) as float) as feat_dow_sin,
-        cast(cos(2 * pi() * (isodow(winsorised.session_date) - 1) / 5) as float) as feat_dow_cos,
-        cast(sin(2 * pi() * (month(winsorised.session_date) - 1) / 12) as float) as feat_moy_sin,
-        cast(cos(2 * pi() * (month(winsorised.session_date) - 1) / 12) as float) as feat_moy_cos,
+        cast(sin(2 * pi() * (isodow(session_date) - 1) / 5) as float) as feat_dow_sin,
+        cast(cos(2 * pi() * (isodow(session_date) - 1) / 5) as float) as feat_dow_cos,
+        cast(sin(2 * pi() * (month(session_date) - 1) / 12) as float) as feat_moy_sin,
+        cast(cos(2 * pi() * (month(session_date) - 1) / 12) as float) as feat_moy_cos,
         {%- for sector in gics_sectors() %}
-        cast(winsorised.sector = '{{ sector }}' as float) as feat_sector_{{ sector | lower | replace(' ', '_') }},
+        cast(sector = '{{ sector }}' as float) as feat_sector_{{ sector | lower | replace(' ', '_') }},
         {%- endfor %}
-        winsorised.known_at
-    from winsorised
-    inner join bounds on winsorised.session_date = bounds.session_date
-    inner join sums on winsorised.session_date = sums.session_date
+        known_at
+    from standardised
 )
 
 select * from final

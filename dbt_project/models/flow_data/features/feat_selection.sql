@@ -1,12 +1,10 @@
--- One row per security and session (eligible equities, every crypto pair): the raw values that Log-MPS scores and HTR vetoes with
--- (semantics A5), from data up to the session's close. Windows are 252 sessions unless the name says otherwise; annual figures use
--- 252 sessions for equities and 365 for crypto. Sums are integer sums, so values are equal bit for bit in any build.
+-- One row per security and session (eligible equities, every crypto pair), from data up to the session's close.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('int_stress_survival')]) }}"
 ) }}
 {%- set from_date = rebuild_from(
-    [ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('stress_survival')]
+    [ref('equities_ohlcv_adj'), ref('universe'), ref('crypto_ohlcv'), ref('int_stress_survival')]
 ) if is_incremental() %}
 with bars as (
     select
@@ -124,7 +122,7 @@ tested as (
             and moments.asset_class = universe.asset_class
     left join {{ ref('feat_complexity') }} as complexity
         on moments.security_id = complexity.security_id and moments.session_date = complexity.session_date
-    asof left join {{ ref('stress_survival') }} as stress
+    asof left join {{ ref('int_stress_survival') }} as stress
         on moments.security_id = stress.security_id and moments.session_date >= stress.end_date
 ),
 

@@ -1,7 +1,4 @@
--- One row per eligible security, session and horizon (5 and 20 sessions): the total return from the close of the next session, when
--- a decision made on the session's features can first be traded, over the horizon. A company that is delisted on the way is held to
--- its last bar; a window with a missing session has no label. t0 and t1 are the first and last session the label looks at, the same
--- for all peers of a session, so that ret_rel is known when t1's bars are.
+-- One row per eligible security, session and horizon (5 and 20 sessions), known when the window's last bars are.
 {{ config(
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) }}"

@@ -1,7 +1,4 @@
--- One row per eligible security and session: which barrier a position entered at the next session's close meets first within ten
--- sessions: profit at +2 sigma (label 1), stop at -1 sigma (label -1) or time (0). Sigma is the deviation of the 20 returns before
--- the decision session, at least 10. A bar that touches both barriers counts as the stop; a gap through a barrier exits at the open.
--- A company that is delisted on the way is held to its last bar; a window with a missing session has no label.
+-- One row per eligible security and session, known when the bar that ends the window is.
 {{ config(
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) }}"

@@ -1,5 +1,4 @@
--- One row per security and session: every feature known at the session's close, with the universe's verdict of that day. Features are
--- null where they could not be computed, never filled.
+-- One row per security and session, from data up to the session's close.
 {{ config(materialized='view') }}
 with rows_of_matrix as (
     select
@@ -43,11 +42,7 @@ select
     matrix.known_at
 from rows_of_matrix as matrix
 left join {{ ref('symbols') }} as symbols
-    on
-        matrix.security_id = symbols.security_id
-        and matrix.symbol = symbols.symbol
-        and matrix.session_date >= symbols.valid_from
-        and (symbols.valid_to is null or matrix.session_date < symbols.valid_to)
+    on {{ symbol_as_of('matrix', 'session_date', keys=['security_id', 'symbol']) }}
 left join xs
     on
         matrix.security_id = xs.security_id

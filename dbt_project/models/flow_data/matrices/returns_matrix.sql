@@ -1,5 +1,4 @@
--- One row per security and session that has a return: the long matrix that an alpha run pivots. Never padded: a session without a bar
--- has no row.
+-- One row per security and session that has a return.
 {{ config(materialized='view') }}
 select
     bars.security_id,
@@ -12,11 +11,7 @@ select
     bars.known_at
 from {{ ref('equities_ohlcv_adj') }} as bars
 left join {{ ref('symbols') }} as symbols
-    on
-        bars.security_id = symbols.security_id
-        and bars.symbol = symbols.symbol
-        and bars.session_date >= symbols.valid_from
-        and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
+    on {{ symbol_as_of('bars', 'session_date', keys=['security_id', 'symbol']) }}
 where bars.ret is not null
 union all
 select

@@ -1,4 +1,4 @@
--- One row per table and year: how much of what should be there is GREEN, AMBER or RED.
+-- One row per table and year.
 select
     table_name,
     cast(year(dt) as integer) as year,

@@ -1,5 +1,4 @@
--- One row per asset class and security: what the lake holds of it, how good it is (S1 3.1), and how it can be ordered. Tick and lot
--- of a stock are the rule of its last session and price, of a pair what its venue last said by the build's as_of; null where nobody does.
+-- One row per asset class and security.
 with status as (
     select
         case table_name when 'curated/crypto_ohlcv' then 'crypto' else 'equity' end as asset_class,

@@ -1,4 +1,4 @@
--- One row per bar that broke a rule (rejected: it is in no table behind this one) or that deserves a look (flagged: it is).
+-- One row per bar that broke a rule or that deserves a look.
 select
     security_id,
     symbol,

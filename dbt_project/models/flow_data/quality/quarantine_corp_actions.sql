@@ -1,5 +1,4 @@
--- One row per corporate action that is not applied (rejected) or that the prices contradict (flagged: applied all the same, because
--- the price may be what is wrong), and per price jump that looks like a split nobody reported (flagged).
+-- One row per corporate action that is not applied or that prices contradict, and per suspected missing split.
 with rejected as (
     select
         security_id,

@@ -1,5 +1,4 @@
--- One row per index and first session of a quarter: how many of its members of that day have bars here. Where the share falls towards
--- the past, the universe is a list of survivors and every backtest on it flatters.
+-- One row per index and first session of a quarter.
 with quarters as (
     select min(session_date) as session_date
     from {{ ref('calendars') }}

@@ -1,4 +1,4 @@
--- One row per crypto pair and fetch. Append-only: every version of every row that any fetch landed.
+-- One row per crypto pair and fetch. Append-only.
 select * from {{ ref('stg_binance__exchange_info') }}
 where {{ only_new_files('binance', 'exchange_info') }}
 order by symbol, ingest_id

@@ -1,5 +1,4 @@
--- One row per exchange and session. The only authority on which days trade and when they open and close; half days are
--- marked. Crypto trades every UTC day under the exchange name UTC_24X7. A schedule is published ahead, so known_at is null.
+-- One row per exchange and session.
 with sessions as (
     select
         exchange,

@@ -1,7 +1,4 @@
--- One row per security, type of event and ex-date, as known at as_of. Ratio is new shares over old; cash is USD per share
--- held after any split of that day. Two events of one day and type are taken together: different amounts add up, different ratios
--- multiply; the same amount twice is one event that the vendor repeats. An event is known at the opening of its ex-date (no source
--- here gives the declaration), a later and different version of it at its landing. Events that cannot be applied stay, with the reason.
+-- One row per security, type of event and ex-date, as known at as_of.
 with typed as (
     select
         symbol,
@@ -89,11 +86,7 @@ identified as (
         symbols.security_id
     from known
     inner join {{ ref('symbols') }} as symbols
-        on
-            known.symbol = symbols.symbol
-            and symbols.asset_class = 'equity'
-            and known.ex_date >= symbols.valid_from
-            and (symbols.valid_to is null or known.ex_date < symbols.valid_to)
+        on {{ symbol_as_of('known', 'ex_date', asset_class='equity') }}
 ),
 
 -- The close as it was known at as_of, of every session with a bar.
@@ -107,11 +100,7 @@ closes as (
         ) as close
     from {{ ref('raw_equities_bars') }} as bars
     inner join {{ ref('symbols') }} as symbols
-        on
-            bars.symbol = symbols.symbol
-            and symbols.asset_class = 'equity'
-            and bars.session_date >= symbols.valid_from
-            and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
+        on {{ symbol_as_of('bars', 'session_date', asset_class='equity') }}
     group by symbols.security_id, bars.session_date
 ),
 

@@ -1,5 +1,4 @@
--- One row per delisted security: an inactive asset whose ticker was not renamed. The vendor gives no date, so the session
--- after its last bar stands for it, and the delisting is known from that session's opening.
+-- One row per delisted security, as known at as_of.
 with last_bars as (
     select
         symbols.security_id,
@@ -7,11 +6,7 @@ with last_bars as (
         max(bars.session_date) as last_session_date
     from {{ ref('raw_equities_bars') }} as bars
     inner join {{ ref('symbols') }} as symbols
-        on
-            bars.symbol = symbols.symbol
-            and symbols.asset_class = 'equity'
-            and bars.session_date >= symbols.valid_from
-            and (symbols.valid_to is null or bars.session_date < symbols.valid_to)
+        on {{ symbol_as_of('bars', 'session_date', asset_class='equity') }}
     group by symbols.security_id
 ),
 

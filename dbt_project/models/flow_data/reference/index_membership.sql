@@ -1,5 +1,4 @@
--- One row per index and membership spell, from the newest file. A file that states dates has been published by then, so a
--- spell is known from its first day.
+-- One row per index and membership spell, as known at as_of.
 select
     index_name,
     symbol,

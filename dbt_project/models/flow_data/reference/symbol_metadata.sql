@@ -1,5 +1,4 @@
--- One row per symbol and period in which its vendor said the same of it (a slowly changing dimension of type 2): status, exchange,
--- tick and lot. What was said becomes known when it was landed; raw keeps every landing, so the history is rebuilt from it.
+-- One row per symbol and period in which its vendor said the same of it, as known at as_of.
 with assets as (
     select
         symbol,

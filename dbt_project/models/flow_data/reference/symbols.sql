@@ -1,5 +1,4 @@
--- One row per spell of a ticker: which permanent security a symbol meant, from which day to which. A rename ends a spell and
--- hands its security_id to the new ticker; a ticker used again later starts a new security. A rename is known at its date.
+-- One row per spell of a ticker, as known at as_of.
 with recursive renames as (
     select
         old_symbol,

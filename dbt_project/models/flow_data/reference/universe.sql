@@ -1,5 +1,4 @@
--- One row per security and session on which it traded: may a portfolio hold it, judged with data up to that session's close and
--- including companies that vanish later. Liquidity is the mean dollar volume of the last 60 sessions.
+-- One row per security and session on which it traded, from data up to that session's close.
 {{ config(
     materialized='incremental', incremental_strategy='append',
     pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('symbols')]) }}"
@@ -41,11 +40,7 @@ flagged as (
         windowed.known_at
     from windowed
     left join {{ ref('symbols') }} as symbols
-        on
-            windowed.security_id = symbols.security_id
-            and windowed.symbol = symbols.symbol
-            and windowed.session_date >= symbols.valid_from
-            and (symbols.valid_to is null or windowed.session_date < symbols.valid_to)
+        on {{ symbol_as_of('windowed', 'session_date', keys=['security_id', 'symbol']) }}
     left join {{ ref('delistings') }} as delistings on windowed.security_id = delistings.security_id
     {% if is_incremental() %}
     where windowed.session_date >= {{ rebuild_from([ref('equities_ohlcv_adj'), ref('symbols')]) }}

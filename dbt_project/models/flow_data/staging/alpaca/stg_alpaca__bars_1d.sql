@@ -1,4 +1,4 @@
--- One row per landed daily bar; the session date is New York's, whatever the UTC offset of the season.
+-- One row per landed daily bar.
 select
     symbol,
     cast(t at time zone 'America/New_York' as date) as session_date,

@@ -1,4 +1,4 @@
--- One row per landed corporate action, in the vendor's own types.
+-- One row per landed corporate action.
 select
     action_type,
     id as action_id,

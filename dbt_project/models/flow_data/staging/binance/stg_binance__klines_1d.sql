@@ -1,4 +1,4 @@
--- One row per landed daily kline; days are UTC. vwap is quote volume over base volume, null where nothing traded.
+-- One row per landed daily kline.
 select
     symbol,
     cast(make_timestamp(open_time * 1000) as date) as session_date,

@@ -1,4 +1,4 @@
--- One row per symbol and fetch; the file has no history.
+-- One row per symbol and fetch.
 select
     symbol,
     name,

@@ -1,4 +1,4 @@
--- One row per landed file, read from its footer: which window and symbols the fetch covered, even if it found no rows.
+-- One row per landed file.
 {%- set pattern = env_var('TRADEML_DATA', 'data') ~ '/raw/*/*/*/*.parquet' %}
 {%- set any_file = execute and run_query("select 1 from glob('" ~ pattern ~ "') limit 1").rows | length %}
 with footers as (

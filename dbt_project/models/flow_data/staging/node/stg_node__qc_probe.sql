@@ -1,4 +1,4 @@
--- One row per probe of a symbol's session: what a second vendor says of its bar.
+-- One row per probe of a symbol's session.
 select
     symbol,
     session_date,

@@ -1,8 +1,0 @@
-{#- The knowledge time of this run as a SQL expression: the var as_of, else the run's clock (TRADEML_CLOCK), else now. -#}
-{% macro as_of() -%}
-    timestamptz '{{ as_of_text() }}'
-{%- endmacro %}
-
-{% macro as_of_text() -%}
-    {{ var('as_of', none) or env_var('TRADEML_CLOCK', '') or run_started_at.strftime('%Y-%m-%dT%H:%M:%SZ') }}
-{%- endmacro %}

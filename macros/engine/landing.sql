@@ -1,0 +1,66 @@
+{% macro landed(vendor, endpoint) %}
+    {%- set relation = source(vendor, endpoint) -%}
+    {%- set pattern = landed_pattern(vendor, endpoint) -%}
+    {%- if execute and run_query("select 1 from glob('" ~ pattern ~ "') limit 1").rows | length -%}
+        read_parquet('{{ pattern }}', union_by_name = true, hive_partitioning = false)
+    {%- else -%}
+        (
+            select
+            {%- for column in landed_columns(vendor, endpoint) %}
+                cast(null as {{ column.data_type }}) as "{{ column.name }}"{{ ',' if not loop.last }}
+            {%- endfor %}
+            where false
+        )
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro landed_pattern(vendor, endpoint) -%}
+    {{ env_var('TRADEML_DATA', 'data') }}/raw/{{ vendor }}/{{ endpoint }}/*/*.parquet
+{%- endmacro %}
+
+
+{% macro landed_columns(vendor, endpoint) %}
+    {% set columns = [] %}
+    {% if execute %}
+        {% for node in graph.sources.values() %}
+            {% if node.source_name == vendor and node.name == endpoint %}
+                {% do columns.extend(node.columns.values()) %}
+            {% endif %}
+        {% endfor %}
+    {% endif %}
+    {% do return(columns) %}
+{% endmacro %}
+
+
+{% macro envelope() %}
+    extra,
+    ingest_id,
+    ingested_at,
+    source_name,
+    source_uri,
+    vendor_ts,
+    api_version,
+    request_hash,
+    payload_sha256
+{%- endmacro %}
+
+
+{% macro only_new_files(vendor, endpoint) %}
+    {%- if not is_incremental() -%}
+        true
+    {%- else -%}
+        {%- set unread -%}
+            select parse_filename(file, true) as ingest_id from glob('{{ landed_pattern(vendor, endpoint) }}')
+            except
+            select distinct ingest_id from {{ this }}
+            order by 1
+        {%- endset -%}
+        {%- set ids = run_query(unread).columns[0].values() if execute else [] -%}
+        {%- if ids | length -%}
+            ingest_id in ('{{ ids | join("', '") }}')
+        {%- else -%}
+            false
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}

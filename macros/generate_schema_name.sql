@@ -1,4 +1,0 @@
-{#- A folder's schema is its own name, without the target's prefix. -#}
-{% macro generate_schema_name(custom_schema_name, node) -%}
-    {{ custom_schema_name or target.schema }}
-{%- endmacro %}

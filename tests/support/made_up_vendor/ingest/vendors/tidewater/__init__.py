@@ -1,0 +1,1 @@
+"""Tidewater, which does not exist: what it costs to borrow a share."""

@@ -1,0 +1,174 @@
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from models_ml.data.panel import Panel, choose_features, load_panel
+from models_ml.profile import load_profile
+from tests.support.training_lakes import Size, market
+from trademl.errors import ConfigError, DataError
+
+PROFILE = load_profile("equities_xs_demo")
+SIZE = Size(symbols=5, sessions=40)
+
+
+class Lake:
+    """The two tables of the panel in an attached in-memory catalog."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute("attach ':memory:' as lake")
+        features, labels, self.dates = market(SIZE)
+        self.put("matrices.features_matrix", features)
+        self.put("labels.label_horizon", labels)
+
+    def put(self, name: str, table: pa.Table) -> None:
+        self.connection.execute(f"create schema if not exists lake.{name.split('.')[0]}")
+        self.connection.register("incoming", table)
+        self.connection.execute(f"create or replace table lake.{name} as from incoming")
+
+    def panel(self, sql: str = "") -> Panel:
+        if sql:
+            self.connection.execute(sql)
+        return load_panel(self.connection, PROFILE)
+
+    def rows(self, sql: str) -> list[Any]:
+        return self.connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def lake() -> Iterator[Lake]:
+    opened = Lake()
+    yield opened
+    opened.connection.close()
+
+
+def test_rows_are_eligible_and_ordered_and_hold_what_the_tables_hold(lake: Lake) -> None:
+    panel = lake.panel()
+    expected = lake.rows(
+        "select session_date, security_id, f.symbol, feat_mom_5, feat_sector_0, t0, t1, ret, "
+        "ret_rel from lake.matrices.features_matrix as f "
+        "inner join lake.labels.label_horizon using (security_id, session_date) "
+        "where is_eligible order by all"
+    )
+    first, sector = (panel.feature_names.index(n) for n in ("feat_mom_5", "feat_sector_0"))
+    axis = panel.sessions.astype(object)
+    found = [
+        (
+            axis[panel.session[i]],
+            panel.securities[panel.security[i]],
+            panel.symbols[panel.symbol[i]],
+            panel.features[i, first],
+            panel.features[i, sector],
+            axis[panel.label_start[i]],
+            axis[panel.label_end[i]],
+            panel.ret[i],
+            panel.ret_rel[i],
+        )
+        for i in range(len(panel))
+    ]
+    assert len(found) == 5 * (40 - 10 - 5)
+    assert 0 < sum(np.isnan(row[4]) for row in expected) < 125
+    for mine, wanted in zip(found, expected, strict=True):
+        assert mine[:4] == wanted[:4]
+        assert mine[4] == wanted[4] or (np.isnan(mine[4]) and np.isnan(wanted[4]))
+        assert mine[5:] == wanted[5:]
+
+
+def test_matrix_is_float32_and_positions_count_sessions(lake: Lake) -> None:
+    panel = lake.panel()
+    assert panel.features.dtype == np.float32
+    assert panel.features.flags.c_contiguous
+    assert set(panel.label_start - panel.session) == {1}
+    assert set(panel.label_end - panel.session) == {5}
+
+
+def test_only_the_features_asked_for_in_the_order_asked(lake: Lake) -> None:
+    panel = lake.panel()
+    assert panel.feature_names == (
+        "feat_mom_5",
+        "feat_rv_20",
+        *(f"feat_sector_{i}" for i in range(4)),
+    )
+    assert "feat_mom_20" in panel.absent_features
+    assert "feat_hurst" not in panel.feature_names
+
+
+def test_null_features_are_nan(lake: Lake) -> None:
+    panel = lake.panel("update lake.matrices.features_matrix set feat_rv_20 = null")
+    assert np.isnan(panel.features[:, 1]).all()
+    assert not np.isnan(panel.features[:, 0]).any()
+
+
+@pytest.mark.parametrize(
+    "condition", ["is_eligible = false", "asset_class = 'crypto'", "is_eligible = null"]
+)
+def test_what_is_not_an_eligible_equity_is_left_out(lake: Lake, condition: str) -> None:
+    panel = lake.panel(
+        f"update lake.matrices.features_matrix set {condition} where security_id = 'S0002'"
+    )
+    assert "S0002" not in panel.securities
+
+
+def test_other_horizons_and_unfinished_labels_are_left_out(lake: Lake) -> None:
+    lake.connection.execute(
+        "insert into lake.labels.label_horizon by name "
+        "select * replace (20 as horizon, 9 as ret) from lake.labels.label_horizon"
+    )
+    last = lake.dates[20]
+    panel = lake.panel(
+        f"update lake.labels.label_horizon set ret_rel = null where session_date > '{last}'"
+    )
+    assert panel.ret.max() < 9
+    assert panel.sessions[panel.session].max() == last
+
+
+def test_a_label_twice_is_an_error(lake: Lake) -> None:
+    with pytest.raises(DataError, match="two rows for S0001 on 2015-01-20"):
+        lake.panel(
+            "insert into lake.labels.label_horizon by name select * from lake.labels.label_horizon "
+            "where security_id = 'S0001' and session_date = '2015-01-20'"
+        )
+
+
+def test_a_label_that_begins_before_its_features_is_an_error(lake: Lake) -> None:
+    with pytest.raises(DataError, match="before the session"):
+        lake.panel("update lake.labels.label_horizon set t0 = session_date - 4")
+
+
+def test_no_rows_and_no_table_are_errors(lake: Lake) -> None:
+    with pytest.raises(DataError, match="no eligible equity"):
+        lake.panel("update lake.labels.label_horizon set horizon = 20")
+    with pytest.raises(DataError, match=r"no table labels\.label_horizon"):
+        lake.panel("drop table lake.labels.label_horizon")
+
+
+def test_patterns() -> None:
+    columns = ("symbol", "feat_b", "feat_a", "feat_sector_y", "feat_sector_x")
+    found = choose_features(("feat_b", "feat_sector_*", "feat_none"), columns)
+    assert found == (("feat_b", "feat_sector_x", "feat_sector_y"), ("feat_none",))
+    with pytest.raises(ConfigError, match="feat_q"):
+        choose_features(("feat_q", "symbol"), columns)
+
+
+def test_every_nth_session(lake: Lake) -> None:
+    panel = lake.panel()
+    fifth = panel.every(5)
+    assert np.unique(fifth.session).tolist() == [0, 5, 10, 15, 20]
+    assert fifth.features.shape == (25, 6)
+    assert panel.every(1) is panel
+
+
+def test_the_digest_is_of_the_content(lake: Lake) -> None:
+    panel = lake.panel()
+    assert lake.panel().digest() == panel.digest()
+    changed = panel.ret.copy()
+    changed[7] += 1e-12
+    assert replace(panel, ret=changed).digest() != panel.digest()
+    features = panel.features.copy()
+    features[3, 1] += 1e-6
+    assert replace(panel, features=features).digest() != panel.digest()

@@ -1,0 +1,95 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from models_ml.data.panel import Panel
+from models_ml.profile import Strategy, TrainingProfile, load_profile
+from models_ml.validation.strategy import (
+    make_tape,
+    max_drawdown,
+    sharpe,
+    skew_and_kurtosis,
+    strategy_returns,
+)
+from tests.support.panels import make_panel
+
+DEMO = load_profile("equities_xs_demo")
+LONG_SHORT = Strategy(kind="long_short", quantile=0.25, cost_bps=10.0)
+LONG_ONLY = Strategy(kind="long_only", quantile=0.25, cost_bps=10.0)
+
+
+def four_names() -> Panel:
+    """Four names, six sessions, traded at sessions 0 and 5; the best and the worst change sides."""
+    panel = make_panel(names=4, sessions=6)
+    ret = np.zeros(24)
+    ret[:4] = [0.10, 0.02, 0.00, -0.04]
+    ret[20:] = [0.01, 0.03, 0.05, 0.07]
+    return replace(panel, ret=ret)
+
+
+PREDICTION = np.zeros(24, dtype=np.float32)
+PREDICTION[:4] = [4, 3, 2, 1]
+PREDICTION[20:] = [1, 2, 3, 4]
+
+
+def profile_with(strategy: Strategy) -> TrainingProfile:
+    return replace(DEMO, strategy=strategy)
+
+
+def test_long_short_worked_by_hand() -> None:
+    tape = make_tape(four_names(), profile_with(LONG_SHORT))
+    run = strategy_returns(tape, PREDICTION, LONG_SHORT)
+    assert run.gross.tolist() == pytest.approx([0.10 + 0.04, 0.07 - 0.01])
+    assert run.turnover.tolist() == pytest.approx([2.0, 4.0])
+    assert run.net.tolist() == pytest.approx([0.14 - 0.002, 0.06 - 0.004])
+    assert tape.periods_per_year == pytest.approx(252 / 5)
+
+
+def test_long_only_is_measured_against_the_universe() -> None:
+    tape = make_tape(four_names(), profile_with(LONG_ONLY))
+    run = strategy_returns(tape, PREDICTION, LONG_ONLY)
+    assert run.gross.tolist() == pytest.approx([0.10 - 0.02, 0.07 - 0.04])
+    assert run.turnover.tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_a_prediction_without_opinion_earns_nothing() -> None:
+    tape = make_tape(four_names(), profile_with(LONG_SHORT))
+    run = strategy_returns(tape, np.zeros(24, dtype=np.float32), LONG_SHORT)
+    assert run.net.tolist() == [0.0, 0.0]
+
+
+def test_a_name_that_disappears_is_sold() -> None:
+    panel = four_names()
+    kept = panel.take(~((panel.session == 5) & (panel.security == 0)))
+    tape = make_tape(kept, profile_with(LONG_SHORT))
+    run = strategy_returns(tape, np.delete(PREDICTION, 20), LONG_SHORT)
+    # Sold: name 0 long, and name 3 from short to long; bought short: name 1.
+    assert run.turnover[1] == pytest.approx(1 + 2 + 1)
+
+
+def test_periods_do_not_overlap() -> None:
+    panel = make_panel(sessions=200)
+    tape = make_tape(panel, DEMO)
+    entry = np.unique(panel.session[tape.rows])
+    assert np.diff(entry).tolist() == [5] * 39
+    assert np.all(panel.label_end[tape.rows][tape.period == 0] < panel.label_start[tape.rows][-1])
+
+
+def test_stride_of_the_trials_leaves_the_periods_where_they_are() -> None:
+    panel = make_panel(sessions=200)
+    every = np.unique(panel.session[make_tape(panel, DEMO).rows])
+    fifth = panel.every(5)
+    assert np.unique(fifth.session[make_tape(fifth, DEMO).rows]).tolist() == every.tolist()
+
+
+def test_measures() -> None:
+    assert sharpe(np.array([0.01, 0.03])) == pytest.approx(0.02 / np.std([0.01, 0.03], ddof=1))
+    assert sharpe(np.full(9, 0.1)) == 0.0
+    assert max_drawdown(np.array([0.10, -0.50, 0.20, -0.20])) == pytest.approx(0.96 * 0.5 - 1)
+    assert max_drawdown(np.array([-0.25, 0.10])) == pytest.approx(-0.25)
+    sample = np.random.default_rng(0).exponential(size=100_000)
+    skew, kurtosis = skew_and_kurtosis(sample)
+    assert skew == pytest.approx(2, abs=0.1)
+    assert kurtosis == pytest.approx(9, abs=0.7)
+    assert skew_and_kurtosis(np.zeros(5)) == (0.0, 3.0)
