@@ -9,11 +9,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.integration.alpha_support import publish, run, small_lake
+from tests.support.runs import publish, run, small_lake
 from trademl.api import open_version
 from trademl.errors import DataError
 
-NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "notebooks" / "first_look.py"
+NOTEBOOK = Path(__file__).resolve().parents[3] / "docs" / "notebooks" / "first_look.py"
 
 # ibis 12 calls Arrow methods that duckdb 1.5 has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
