@@ -21,7 +21,7 @@ test: .venv/ready
 	$(PYTEST) -m "not accept" -n 2 --dist worksteal
 
 unit: .venv/ready
-	$(PYTEST) -m "not accept" tests/unit
+	$(PYTEST) -m "not accept" tests/unit tests/rules
 
 lint: lint-types lint-sql lint-style lint-imports lint-rules
 

@@ -1,5 +1,6 @@
 """``trademl ingest run``: lands what is missing of one dataset of one vendor, and nothing else."""
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, datetime
@@ -8,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ingest.landing.job import IngestReport, Job
-from ingest.transport.body_archive import keep_body
 from ingest.transport.client import ClientFactory, VendorClient
 from ingest.vendors.dataset import Dataset
 from ingest.vendors.registry import DATASETS
-from trademl.errors import ConfigError, unknown_name
+from trademl.errors import ConfigError, DataError, unknown_name
+from trademl.files import sha256_of_bytes, write_atomic
 from trademl.settings import Settings
 from trademl.symbology import from_vendor
 
@@ -65,10 +66,37 @@ def run_ingest(
         named = tuple(
             dict.fromkeys(from_vendor(symbol, declared.endpoint.class_mark) for symbol in symbols)
         )
-    keep = partial(keep_body, data_dir, vendor) if settings.keep_bodies else None
+    keep = partial(_keep_body, data_dir, vendor) if settings.keep_bodies else None
     clients = _Clients(partial(make_client, on_body=keep))
     job = Job(data_dir, clock, settings, start, end, named, base_url, clients, refetch)
     return replace(declared.land(job), calls=clients.calls)
+
+
+def _keep_body(data_dir: Path, vendor: str, body: bytes) -> Path:
+    """Writes a body once, under the hash that its rows carry as ``payload_sha256``.
+
+    Args:
+        data_dir: The data directory.
+        vendor: Whose body it is.
+        body: As received, after decompression.
+
+    Returns:
+        ``bodies/<vendor>/<payload_sha256>.gz``.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    path = data_dir / "bodies" / vendor / f"{sha256_of_bytes(body)}.gz"
+    if path.exists():
+        return path
+    try:
+        write_atomic(path, gzip.compress(body, mtime=0))
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror}; make room, make it writable, or unset "
+            "KEEP_BODIES"
+        ) from error
+    return path
 
 
 class _Clients:

@@ -15,14 +15,7 @@ from ingest.node.planning.routing_facts import routing_facts
 from ingest.node.repair import backfill
 from ingest.node.stages.missing_history import missing_history, queue_missing_history
 from models_ml.validation.cpcv import CombinatorialPurgedCV
-from models_ml.validation.overfitting import (
-    PboResult,
-    deflated_sharpe_ratio,
-    expected_max_sharpe,
-    min_track_record_length,
-    probabilistic_sharpe_ratio,
-    probability_of_backtest_overfitting,
-)
+from models_ml.validation.overfitting import PboResult, probability_of_backtest_overfitting
 from optimize.inputs.foundation import validate_foundation
 from optimize.selection.log_mps import ScoreResult, log_mps
 from optimize.solvers.api import hrp, max_sharpe, min_variance, risk_parity
@@ -33,6 +26,12 @@ from trademl.errors import ConfigError
 from trademl.lake import versions as lake
 from trademl.lake.build import build_lake
 from trademl.quant.complexity import hurst, permutation_entropy
+from trademl.quant.deflated_sharpe import (
+    deflated_sharpe_ratio,
+    expected_max_sharpe,
+    min_track_record_length,
+    probabilistic_sharpe_ratio,
+)
 from trademl.quant.metrics import Metrics, performance
 from trademl.settings import Settings
 

@@ -19,6 +19,32 @@ _WITH_DOT = re.compile(r"([A-Z]+)\.([A-Z])")
 _WITH_HYPHEN = re.compile(r"([A-Z]+)-([A-Z])")
 
 
+_SCREENER_EXCHANGES = {"ARCA": "AMEX", "NYSEARCA": "AMEX", "BATS": "CBOE"}
+
+US_EXCHANGES = ("AMEX", "CBOE", "NASDAQ", "NYSE")
+"""The exchanges of US stocks and funds, as the screener names them."""
+
+DOLLARS = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD")
+"""Quote currencies worth a dollar; one that ends like another stands before it."""
+_QUOTES = (*DOLLARS, "BTC", "ETH", "BNB")
+
+
+def screener_exchange(exchange: str) -> str:
+    """The screener's name of an exchange that the lake (and the vendor of assets) names."""
+    return _SCREENER_EXCHANGES.get(exchange, exchange)
+
+
+def split_pair(symbol: str) -> tuple[str, str]:
+    """The base and the quote currency of a crypto pair: ``BTC``, ``USDT`` of ``BTCUSDT``.
+
+    Returns:
+        The whole symbol and an empty quote where no known currency ends it.
+    """
+    quotes = (quote for quote in _QUOTES if symbol.endswith(quote) and symbol != quote)
+    quote = next(quotes, "")
+    return symbol.removesuffix(quote), quote
+
+
 def parse_symbols(text: str, *, with_exchange: bool = False) -> tuple[str, ...]:
     """The symbols that a person names, each once.
 

@@ -67,14 +67,12 @@ class Candidates:
         tx: Its transaction.
         registry: Which vendors serve which datasets.
         budget: Their budgets.
-        calls: How many calls a lease would spend.
     """
 
-    def __init__(self, tx: Transaction, registry: Registry, budget: Budget, calls: int) -> None:
+    def __init__(self, tx: Transaction, registry: Registry, budget: Budget) -> None:
         self._tx = tx
         self._registry = registry
         self._budget = budget
-        self._calls = calls
         self._states: dict[str, Spending] = {}
 
     def in_order(self, kinds: Collection[Kind], vendors: Collection[str] | None) -> Iterator[Task]:
@@ -100,9 +98,7 @@ class Candidates:
 
     def verdict(self, vendor: str, dataset: str, kind: Kind) -> Verdict:
         """Whether a vendor may be asked now for one task more."""
-        return self._budget.judge(
-            self.state(vendor), vendor, dataset, kind, self._calls, new_task=True
-        )
+        return self._budget.judge(self.state(vendor), vendor, dataset, kind, 1, new_task=True)
 
     def is_day_spent(self, vendors: Collection[str], dataset: str, kind: Kind) -> bool:
         """Whether all of the vendors have spent what a kind of work may spend today."""

@@ -13,7 +13,7 @@ from ingest.control.database import Control, control_path
 from ingest.control.limits import NodeLimits
 from ingest.control.reader import agreed_start
 from ingest.transport.client import Banned, ClientFactory, Exhausted, VendorClient
-from ingest.transport.throttle import Turn
+from ingest.transport.throttle import Paid
 
 
 def client_by_hand(
@@ -47,7 +47,7 @@ def client_by_hand(
     till = _Till(path, registry, _row(registry, vendor, dataset), _node_clock(path, clock), wait)
 
     def client(*args: Any, **options: Any) -> VendorClient:
-        return VendorClient(*args, **{**options, "pace": _Paid(till, options.get("pace"))})
+        return VendorClient(*args, **{**options, "pace": Paid(till.pay, options.get("pace"))})
 
     return client
 
@@ -88,18 +88,6 @@ class _Till:
                 f"{vendor} refused the data node lately and is left alone; `trademl node status` "
                 "tells until when, what is landed is kept"
             )
-
-
-class _Paid:
-    """The payment, then the vendor's own pace."""
-
-    def __init__(self, till: _Till, pace: Turn | None) -> None:
-        self._till, self._pace = till, pace
-
-    def wait(self) -> None:
-        self._till.pay()
-        if self._pace is not None:
-            self._pace.wait()
 
 
 def _row(registry: Registry, vendor: str, dataset: str) -> Capability:

@@ -105,9 +105,8 @@ class Queue:
         *,
         kinds: Collection[Kind] = KINDS,
         vendors: Collection[str] | None = None,
-        calls: int = 1,
     ) -> Lease | None:
-        """Leases the first task that may run now, and spends its calls.
+        """Leases the first task that may run now, and spends its first call.
 
         Tasks come by lane, then by age. The vendor is the first one of ``providers`` with
         capacity. Tasks whose vendors have all spent their day wait for the next UTC midnight;
@@ -120,20 +119,19 @@ class Queue:
             providers: The vendors of a task, best first.
             kinds: Which kinds of work.
             vendors: Only tasks whose turn it is at one of these vendors; none for all.
-            calls: How many calls to spend.
 
         Returns:
             The lease, or none when nothing may run now.
         """
         with self._control.transaction() as tx:
             revert_expired(tx)
-            candidates = Candidates(tx, self._registry, self.budget, calls)
+            candidates = Candidates(tx, self._registry, self.budget)
             passed: list[Task] = []
             for task in candidates.in_order(kinds, vendors):
                 vendor = self._vendor_for(tx, task, providers(task), candidates, passed)
                 if vendor is not None and (vendors is None or vendor in vendors):
                     state = candidates.state(vendor)
-                    self.budget.spend(tx, state, vendor, task.dataset, calls)
+                    self.budget.spend(tx, state, vendor, task.dataset, 1)
                     return lease_task(tx, task, vendor, owner)
             step_aside(tx, passed)
         return None

@@ -5,8 +5,8 @@ A read-only connection sees the last committed state (WAL), makes no file and mo
 
 import json
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -109,16 +109,13 @@ def read_state(
     """
     if not path.exists():
         return None
-    try:
-        with closing(_open(path)) as con:
-            tasks = con.execute(
-                "select kind, status, count(*) from backfill_queue group by 1, 2 order by 1, 2"
-            ).fetchall()
-            troubles = con.execute(_TROUBLES, (MOST_TROUBLES,)).fetchall()
-            states = tuple(_vendor(con, vendor, now) for vendor in vendors)
-            runs = con.execute(_RUNS, (most_runs,)).fetchall()
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        tasks = con.execute(
+            "select kind, status, count(*) from backfill_queue group by 1, 2 order by 1, 2"
+        ).fetchall()
+        troubles = con.execute(_TROUBLES, (MOST_TROUBLES,)).fetchall()
+        states = tuple(_vendor(con, vendor, now) for vendor in vendors)
+        runs = con.execute(_RUNS, (most_runs,)).fetchall()
     return NodeState(
         tuple(tasks),
         tuple(said for (said,) in troubles),
@@ -137,15 +134,12 @@ def latest_run(path: Path, name: str) -> tuple[datetime, dict[str, Any]] | None:
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        with closing(_open(path)) as con:
-            found = con.execute(
-                "select started_at, coalesce(metrics_json, '{}') from pipeline_runs"
-                " where pipeline_name = ? order by started_at desc, rowid desc limit 1",
-                (name,),
-            ).fetchone()
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        found = con.execute(
+            "select started_at, coalesce(metrics_json, '{}') from pipeline_runs"
+            " where pipeline_name = ? order by started_at desc, rowid desc limit 1",
+            (name,),
+        ).fetchone()
     return (moment_of(found[0]), json.loads(found[1])) if found else None
 
 
@@ -159,14 +153,11 @@ def read_spent(path: Path, day: date) -> dict[str, int]:
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        with closing(_open(path)) as con:
-            found = con.execute(
-                "select vendor, sum(spent) from vendor_days where day = ? group by vendor",
-                (day.isoformat(),),
-            ).fetchall()
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        found = con.execute(
+            "select vendor, sum(spent) from vendor_days where day = ? group by vendor",
+            (day.isoformat(),),
+        ).fetchall()
     return dict(found)
 
 
@@ -205,13 +196,8 @@ def agreed_start(path: Path, boot: str) -> datetime | None:
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        with closing(_open(path)) as con:
-            found = con.execute(
-                "select started_at from node_clock where boot = ?", (boot,)
-            ).fetchone()
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        found = con.execute("select started_at from node_clock where boot = ?", (boot,)).fetchone()
     return moment_of(found[0]) if found else None
 
 
@@ -224,15 +210,12 @@ def last_error(path: Path) -> str:
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        with closing(_open(path)) as con:
-            found = con.execute(
-                "select dataset || ' ' || symbol || ': ' || last_error from backfill_queue"
-                " where attempts > 0 and last_error is not null"
-                " order by updated_at desc limit 1"
-            ).fetchone()
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        found = con.execute(
+            "select dataset || ' ' || symbol || ': ' || last_error from backfill_queue"
+            " where attempts > 0 and last_error is not null"
+            " order by updated_at desc limit 1"
+        ).fetchone()
     return " ".join(found[0].split()).replace(" :", ":") if found else ""
 
 
@@ -242,13 +225,10 @@ def read_table(path: Path, name: str) -> pa.Table:
     Raises:
         DataError: It cannot be read.
     """
-    try:
-        with closing(_open(path)) as con:
-            cursor = con.execute(f"select * from {name} order by 1")
-            names = [column[0] for column in cursor.description]
-            columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
-    except sqlite3.Error as error:
-        raise DataError(f"control file {path} cannot be read: {error}") from error
+    with _reading(path) as con:
+        cursor = con.execute(f"select * from {name} order by 1")
+        names = [column[0] for column in cursor.description]
+        columns = list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
     return pa.table(
         {column: _typed(column, values) for column, values in zip(names, columns, strict=True)}
     )
@@ -263,8 +243,14 @@ def _typed(column: str, values: Sequence[object]) -> pa.Array:
     return pa.array(values, pa.int64() if whole and values else pa.string())
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+@contextmanager
+def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True)) as con:
+            yield con
+    except sqlite3.Error as error:
+        raise DataError(f"control file {path} cannot be read: {error}") from error
 
 
 def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from ingest.discovery.scanner_config import Scanner
 from ingest.vendors.tradingview.client import DAILY
+from trademl.candidate_file import SYMBOL_PATTERN
 from trademl.errors import DataError
 
 ASSET_TYPES = {"stock": "equity", "dr": "equity", "fund": "etf", "spot": "spot", "swap": "perp"}
@@ -19,8 +20,7 @@ ASSET_CLASSES = {"equity": "equity", "etf": "equity", "spot": "crypto", "perp": 
 
 DIRECTIONS = ("LONG", "SHORT")
 
-# A symbol becomes part of names and paths: no slash, no "..", no leading dot.
-_SYMBOL = re.compile(r"[A-Z0-9_]{1,20}:[A-Z0-9]+([._&-][A-Z0-9]+)*!?")
+_SYMBOL = re.compile(SYMBOL_PATTERN)
 
 Values = Mapping[str, Any]
 """What a scan says of a symbol, by the column as it was asked."""

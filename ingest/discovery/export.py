@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from ingest.discovery.candidates import Candidate
-from trademl.files import write_atomic
-from trademl.runs.workspace import CANDIDATES, VALIDATED
+from trademl.candidate_file import CANDIDATES, VALIDATED, write_candidate_file
 
 _CANONICAL = frozenset({"sector", "industry", "crypto_total_rank", "24h_vol|5"})
 _READY = {
@@ -32,14 +29,16 @@ _READY = {
 def write_candidates(folder: Path, found: Sequence[Candidate], meta: dict[str, Any]) -> Path:
     """Writes the consolidated candidates; a validated list of earlier ones goes away before."""
     (folder / VALIDATED).unlink(missing_ok=True)
-    return _write(folder / CANDIDATES, [canonical(item) for item in found], meta)
+    records = [canonical(item) for item in found]
+    return write_candidate_file(folder / CANDIDATES, records, meta)
 
 
 def write_validated(
     folder: Path, found: Sequence[Candidate], meta: dict[str, Any], benchmarks: frozenset[str]
 ) -> Path:
     """Writes the list that selection reads, best traded first."""
-    return _write(folder / VALIDATED, [ready(item, benchmarks) for item in found], meta)
+    records = [ready(item, benchmarks) for item in found]
+    return write_candidate_file(folder / VALIDATED, records, meta)
 
 
 def canonical(candidate: Candidate) -> dict[str, Any]:
@@ -95,9 +94,3 @@ def _alternative(candidate: Candidate) -> dict[str, Any]:
         "lot_size": candidate.instrument.lot_size,
         "price_precision": candidate.instrument.price_precision,
     }
-
-
-def _write(path: Path, records: list[dict[str, Any]], meta: dict[str, Any]) -> Path:
-    content = msgspec.json.format(msgspec.json.encode({"meta": meta, "data": records}), indent=1)
-    write_atomic(path, content + b"\n")
-    return path

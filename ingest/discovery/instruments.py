@@ -15,11 +15,11 @@ from ingest.landing import bookmarks
 from ingest.vendors.binance import schema
 from trademl.errors import DataError, GateFailed
 from trademl.lake.versions import PROJECT_ROOT
+from trademl.symbology import US_EXCHANGES
 
 TICK_SEED = PROJECT_ROOT / "seeds" / "flow_data" / "tick_size_regime.csv"
 REQUIRED = ("tick_size", "lot_size", "price_precision")
 
-_US_EXCHANGES = frozenset({"AMEX", "CBOE", "NASDAQ", "NYSE"})
 _NEW_YORK = ZoneInfo("America/New_York")
 _SHOWN = 5
 
@@ -129,7 +129,7 @@ def _known(
     filters: Mapping[str, Instrument],
     today: date,
 ) -> Instrument:
-    if candidate.asset_class == "equity" and candidate.exchange in _US_EXCHANGES:
+    if candidate.asset_class == "equity" and candidate.exchange in US_EXCHANGES:
         return _by_rule(rules, Decimal(str(candidate.close)), today)
     if candidate.asset_type == "spot" and candidate.exchange == "BINANCE":
         return filters.get(candidate.ticker, Instrument())

@@ -8,7 +8,7 @@ them in this order, ``run_node`` when they are due.
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,6 @@ import structlog
 
 from ingest.control.pipeline_runs import Outcome, finish_run, pipeline_runs, start_run
 from ingest.control.tasks import Lease, Work
-from ingest.node.background import BackgroundTask
 from ingest.node.context import Node
 from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all
 from ingest.node.export import export_nightly
@@ -24,7 +23,6 @@ from ingest.node.instances import HEAVY, LIGHT, MAINTENANCE, alone, join_instanc
 from ingest.node.planning import audit, probes
 from ingest.node.planning.forward import forward
 from ingest.node.planning.tracked import LISTINGS
-from ingest.node.schedule import is_due, is_due_daily, latest
 from ingest.node.stages.gate import GATE, gate
 from ingest.node.stages.missing_history import (
     MISSING_HISTORY,
@@ -56,6 +54,37 @@ _LOCAL = (
 """What is landed from this machine, without a vendor's budget."""
 
 log = structlog.get_logger()
+
+
+class BackgroundTask:
+    """A thread for one thing at a time; what is asked while it works is left out.
+
+    Args:
+        name: The thread's name.
+        failed: Gets the error of what failed.
+    """
+
+    def __init__(self, name: str, failed: list[BaseException]) -> None:
+        self._name, self._failed = name, failed
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, action: Callable[[], object]) -> None:
+        """Begins with it, where nothing is being done."""
+
+        def kept() -> None:
+            try:
+                action()
+            except BaseException as error:
+                self._failed.append(error)
+
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=kept, name=self._name)
+            self._thread.start()
+
+    def join(self) -> None:
+        """Waits until it has ended."""
+        if self._thread is not None:
+            self._thread.join()
 
 
 def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
@@ -242,6 +271,31 @@ def has_bars(node: Node) -> bool:
         for place in one.endpoints
     ]
     return any(True for folder in folders for _ in folder.rglob("*.parquet"))
+
+
+def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    """Whether a loop that ran last at some time, or never, runs again now."""
+    return last is None or now - last >= every
+
+
+def is_due_daily(last: datetime | None, now: datetime, at: time, zone: ZoneInfo) -> bool:
+    """Whether a local time of day has passed since the last run; one that never ran is due.
+
+    Args:
+        last: When it ran last, aware.
+        now: The time, aware.
+        at: The local time of day.
+        zone: The time zone; where a day skips or repeats the time, it counts as the first.
+    """
+    return last is None or last < latest(now, at, zone)
+
+
+def latest(now: datetime, at: time, zone: ZoneInfo) -> datetime:
+    """The last moment, not after now, at which it was this time of day."""
+    local = now.astimezone(zone)
+    today = datetime.combine(local.date(), at, zone)
+    moment = today if today <= local else datetime.combine(today - timedelta(days=1), at, zone)
+    return moment.astimezone(now.tzinfo)
 
 
 def _is_maintenance_due(node: Node, since: datetime) -> bool:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from ingest.catalog.capabilities import canonical_vendor
 from ingest.control.tasks import Kind, Work
-from ingest.discovery.candidate_symbols import listed_symbols
 from ingest.node.context import Node
 from ingest.node.execution.call_meter import Allowance
 from ingest.node.execution.executor import WorkOptions, WorkSummary, work_all
@@ -17,8 +16,9 @@ from ingest.node.stages.missing_history import (
     missing_history_of,
     queue_missing_history,
 )
+from trademl.candidate_file import CANDIDATES, LAKE_ASSET_TYPES, VALIDATED, listed_symbols
 from trademl.errors import ConfigError, DataError
-from trademl.runs.workspace import CANDIDATES, VALIDATED, export_folder
+from trademl.runs.workspace import export_folder
 
 MOST_FILLS = 15
 DEPTH_DAYS = 725
@@ -26,6 +26,7 @@ DEPTH_DAYS = 725
 NAMED = 10
 """Candidates that a message names at most."""
 _GAPS: tuple[Kind, ...] = ("GAP",)
+_BAR_DATASETS = {"crypto_bars_1d": "crypto", "equities_bars_1d": "equity"}
 _BAR_TABLES = tuple(name for name, audited in TABLES.items() if audited.asset_class)
 
 
@@ -137,10 +138,9 @@ def candidates_of(node: Node, run_id: str) -> Mapping[str, str]:
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")
-    datasets = {"crypto_bars_1d": ("spot",), "equities_bars_1d": ("equity", "etf")}
     found = {
         symbol: dataset
-        for dataset, types in datasets.items()
-        for symbol in listed_symbols(path, types)
+        for dataset, asset_class in _BAR_DATASETS.items()
+        for symbol in listed_symbols(path, LAKE_ASSET_TYPES[asset_class])
     }
     return dict(sorted(found.items()))

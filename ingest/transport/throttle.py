@@ -1,7 +1,8 @@
-"""A vendor's limit per second, kept by waiting before each call."""
+"""What is waited for before each call: a vendor's limit per second, a budget."""
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,3 +34,22 @@ class Pace:
             self._next = begin + self.seconds
         if begin > now:
             time.sleep(begin - now)
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A payment for each call, then the vendor's own pace.
+
+    Attributes:
+        pay: Returns when the call is paid for, or raises where it may not be made.
+        pace: The vendor's, if it has one.
+    """
+
+    pay: Callable[[], None]
+    pace: Turn | None
+
+    def wait(self) -> None:
+        """Returns when the next call is paid for and may be made."""
+        self.pay()
+        if self.pace is not None:
+            self.pace.wait()

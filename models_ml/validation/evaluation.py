@@ -1,6 +1,7 @@
 """What out-of-fold predictions are worth: rank IC, and the Sharpe ratio of every path."""
 
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +9,8 @@ from numpy.typing import NDArray
 from models_ml.data.panel import Panel
 from models_ml.data.ranking import Floats, centered_ranks, newey_west_t, rank_ic, starts_of
 from models_ml.profile import TrainingProfile
-from models_ml.validation.strategy import (
-    BPS,
-    make_tape,
-    max_drawdown,
-    sharpe,
-    skew_and_kurtosis,
-    strategy_returns,
-)
+from models_ml.validation.strategy import BPS, make_tape, strategy_returns
+from trademl.quant.metrics import max_drawdown, sharpe_ratio, skew_and_kurtosis
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,27 +88,39 @@ def evaluate(panel: Panel, profile: TrainingProfile, paths: NDArray[np.float32])
     """Scores the (paths, rows) predictions of one configuration."""
     tape = make_tape(panel, profile)
     runs = [strategy_returns(tape, prediction, profile.strategy) for prediction in paths]
-    sharpes = np.array([sharpe(run.net) for run in runs])
+    sharpes = np.array([_sharpe(run.net) for run in runs])
     median = runs[int(np.argsort(sharpes, kind="stable")[(len(runs) - 1) // 2])]
-    skew, kurtosis = skew_and_kurtosis(median.net)
+    skew, kurtosis = _moments(median.net)
     annual = float(np.sqrt(tape.periods_per_year))
     ics = session_ics(panel, paths)
     score = Score(
         ic=mean_ic(ics),
         ic_t=newey_west_t(ics, _overlap(panel, profile.label.horizon)),
         path_sharpe_ann=tuple(float(s) * annual for s in sharpes),
-        sharpe_ann=sharpe(median.net) * annual,
-        sharpe=sharpe(median.net),
+        sharpe_ann=_sharpe(median.net) * annual,
+        sharpe=_sharpe(median.net),
         n_periods=len(median.net),
         skew=skew,
         kurtosis=kurtosis,
         max_drawdown=max_drawdown(median.net),
-        gross_sharpe_ann=sharpe(median.gross) * annual,
+        gross_sharpe_ann=_sharpe(median.gross) * annual,
         double_cost_sharpe_ann=annual
-        * sharpe(median.gross - 2 * median.turnover * profile.strategy.cost_bps * BPS),
+        * _sharpe(median.gross - 2 * median.turnover * profile.strategy.cost_bps * BPS),
         turnover=float(median.turnover.mean()),
     )
     return Evaluation(score, np.mean([run.net for run in runs], axis=0))
+
+
+def _sharpe(returns: Floats) -> float:
+    """The Sharpe ratio per period; 0 for a path that does not move, which has shown no skill."""
+    ratio = sharpe_ratio(returns)
+    return 0.0 if isnan(ratio) else ratio
+
+
+def _moments(returns: Floats) -> tuple[float, float]:
+    """Skewness and raw kurtosis; a normal's for a path that does not move: DSR needs numbers."""
+    skew, kurtosis = skew_and_kurtosis(returns)
+    return (0.0, 3.0) if isnan(skew) else (skew, kurtosis)
 
 
 def _overlap(panel: Panel, horizon: int) -> int:

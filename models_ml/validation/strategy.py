@@ -1,4 +1,4 @@
-"""The returns that a prediction would have earned, and what is measured on them.
+"""The returns that a prediction would have earned.
 
 Every ``horizon`` sessions the names are ranked, the best (and worst) quantile is bought (and sold)
 with equal weights and held until the next time, which is what the label's return measures; nothing
@@ -100,25 +100,3 @@ def _turnover(weights: Floats, tape: Tape) -> Floats:
     book = np.zeros((len(tape.starts) + 1, tape.n_securities))
     book[tape.period + 1, tape.security] = weights
     return np.asarray(np.abs(np.diff(book, axis=0)).sum(axis=1))
-
-
-def sharpe(returns: Floats) -> float:
-    """Mean over standard deviation (ddof 1), per period; 0 where nothing moves."""
-    deviation = returns.std(ddof=1) if len(returns) > 1 else 0.0
-    mean = returns.mean()
-    return float(mean / deviation) if deviation > 1e-12 * abs(mean) else 0.0
-
-
-def max_drawdown(returns: Floats) -> float:
-    """The deepest fall of the compounded value from its peak, as a negative ratio."""
-    value = np.cumprod(np.r_[1.0, 1.0 + returns])
-    return float((value / np.maximum.accumulate(value) - 1).min())
-
-
-def skew_and_kurtosis(returns: Floats) -> tuple[float, float]:
-    """Sample skewness and raw kurtosis (3 for a normal), with n in the moments."""
-    z = returns - returns.mean()
-    scale = np.sqrt(np.mean(z**2))
-    if scale == 0:
-        return 0.0, 3.0
-    return float(np.mean((z / scale) ** 3)), float(np.mean((z / scale) ** 4))

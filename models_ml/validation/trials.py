@@ -13,11 +13,8 @@ from models_ml.profile import Parameter, TrainingProfile, Trial
 from models_ml.tracking import TrialLog
 from models_ml.validation.evaluation import Evaluation, Score, evaluate
 from models_ml.validation.out_of_fold import Progress, cross_predict, make_fit
-from models_ml.validation.overfitting import (
-    deflated_sharpe_ratio,
-    expected_max_sharpe,
-    probability_of_backtest_overfitting,
-)
+from models_ml.validation.overfitting import probability_of_backtest_overfitting
+from trademl.quant.deflated_sharpe import deflated_sharpe_ratio, expected_max_sharpe
 
 
 @dataclass(frozen=True, slots=True)

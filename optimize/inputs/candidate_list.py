@@ -8,46 +8,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Literal
 
 import duckdb
-import msgspec
 
 from optimize.inputs.foundation import FEATURES, RETURNS, Finding, FoundationReport
 from optimize.inputs.pool import SHOWN
 from optimize.profiles import Profile
-from trademl.errors import ConfigError, DataError, GateFailed
+from trademl.candidate_file import (
+    CANDIDATES,
+    LAKE_ASSET_TYPES,
+    VALIDATED,
+    Record,
+    read_candidate_file,
+    refusal,
+)
+from trademl.errors import DataError, GateFailed
 from trademl.files import sha256_of_bytes
 from trademl.lake.snapshot import CANDIDATES_COPY, snapshot_dir
-from trademl.runs.workspace import CANDIDATES, VALIDATED, export_folder
-
-ASSET_TYPES = {"equity": ("equity", "etf"), "crypto": ("spot",)}
-"""What the lake has bars of, by asset class; it has none of swaps."""
-
-VENUES = {"ARCA": "AMEX", "NYSEARCA": "AMEX", "BATS": "CBOE"}
-"""The screener's name of an exchange by the lake's, where they differ."""
-
-_Key = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]+:[A-Z0-9][A-Z0-9._&-]*$")]
-
-
-class Record(msgspec.Struct, frozen=True):
-    """What a run reads of a candidate's record; the rest is the data cycle's."""
-
-    symbol: _Key
-    direction: Literal["LONG", "SHORT"]
-    exchange: str | None = None
-    physical_symbol: str | None = None
-    asset_type: str | None = None
-
-
-class _Meta(msgspec.Struct, frozen=True):
-    generated_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-    version: str | None = None
-
-
-class _Document(msgspec.Struct, frozen=True):
-    data: list[Record]
-    meta: _Meta = _Meta()
+from trademl.runs.workspace import export_folder
+from trademl.symbology import screener_exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +88,19 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
         DataError: It is not a list of candidates, or has none.
         GateFailed: A candidate is of another direction or asset class than the profile.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"candidates {path}: {error.strerror or error}") from error
-    try:
-        found = msgspec.json.decode(content, type=list[Record] | _Document)
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise DataError(
-            f"{path} is not a list of candidates: {error}: run `trademl discover` again"
-        ) from error
-    document = found if isinstance(found, _Document) else _Document(found)
-    records = document.data
-    if not records:
+    found = read_candidate_file(path)
+    if not found.records:
         raise DataError(f"{path} has no candidates: run `trademl discover` again")
-    _refuse_contradictions(records, path)
-    _refuse_misfits(records, profile)
-    keys = tuple(sorted({record.symbol for record in records}))
-    meta = document.meta
-    return CandidateList(content, sha256_of_bytes(content), keys, meta.generated_at, meta.version)
-
-
-def _refuse_contradictions(records: Sequence[Record], path: Path) -> None:
-    """A record that spells its symbol twice must mean the same one."""
-    for record in records:
-        exchange, _, symbol = record.symbol.partition(":")
-        said = (record.exchange or exchange, record.physical_symbol or symbol)
-        if said != (exchange, symbol):
-            raise DataError(
-                f"{path}: candidate {record.symbol} has exchange {said[0]} and physical_symbol "
-                f"{said[1]}: run `trademl discover` again"
-            )
+    if nameless := [record.symbol for record in found.records if record.direction is None]:
+        raise refusal(path, f"missing required field `direction` of {_shown(nameless)}")
+    _refuse_misfits(found.records, profile)
+    return CandidateList(
+        content=found.content,
+        sha256=sha256_of_bytes(found.content),
+        keys=tuple(sorted({record.symbol for record in found.records})),
+        generated_at=found.meta.generated_at,
+        version=found.meta.version,
+    )
 
 
 def _refuse_misfits(records: Sequence[Record], profile: Profile) -> None:
@@ -150,12 +111,12 @@ def _refuse_misfits(records: Sequence[Record], profile: Profile) -> None:
             f"{len(others)} of {len(records)} candidates are not: {_shown(others)}: run "
             "`trademl discover` for one direction"
         )
-    fitting = (None, *ASSET_TYPES[profile.asset_class])
-    others = [record.symbol for record in records if record.asset_type not in fitting]
+    types = LAKE_ASSET_TYPES[profile.asset_class]
+    others = [record.symbol for record in records if record.asset_type not in (None, *types)]
     if others:
         raise GateFailed(
             f"CANDIDATES_ASSET_TYPE: profile {profile.name} trades {profile.asset_class} "
-            f"({', '.join(ASSET_TYPES[profile.asset_class])}), {len(others)} of {len(records)} "
+            f"({', '.join(types)}), {len(others)} of {len(records)} "
             f"candidates are something else: {_shown(others)}"
         )
 
@@ -197,14 +158,14 @@ def _absent(
         "and session_date = $2 and symbol in (select unnest($3::varchar[]))",
         scope,
     ).fetchall()
-    present = {(VENUES.get(exchange, exchange), symbol) for symbol, exchange in listed}
+    present = {(screener_exchange(exchange), symbol) for symbol, exchange in listed}
     missing, stale = [], []
     for key in candidates.keys:
         exchange, _, symbol = key.partition(":")
         last_bar = last_bars.get(symbol)
         if last_bar is not None and last_bar < decision_date:
             stale.append(f"{key} (last bar {last_bar})")
-        elif last_bar is None or (VENUES.get(exchange, exchange), symbol) not in present:
+        elif last_bar is None or (screener_exchange(exchange), symbol) not in present:
             missing.append(key)
     named = (("MISSING", "missing", missing), ("STALE", "stale", stale))
     return tuple(

@@ -14,6 +14,7 @@ from optimize.profiles import Profile
 from optimize.selection.clustering import cluster
 from trademl.errors import DataError, GateFailed
 from trademl.quant.arrays import FloatArray
+from trademl.quant.metrics import max_drawdown
 from trademl.runs.artifacts import read_json
 
 CLUSTERS_FILE = "portfolio_clusters.json"
@@ -109,8 +110,6 @@ def _stream_stats(
     name: str, stream: FloatArray, candidate: Candidate, periods_per_year: int
 ) -> dict[str, Any]:
     low, high = np.quantile(stream, 0.05), np.quantile(stream, 0.95)
-    wealth = np.cumprod(1.0 + stream)
-    peak = np.maximum.accumulate(np.maximum(wealth, 1.0))
     losses = stream[stream <= low]
     gains = stream[stream > high]
     is_moving = float(np.ptp(stream)) > 0.0
@@ -125,7 +124,7 @@ def _stream_stats(
         "VaR_95": float(low),
         "CVaR_95": float(losses.mean()),
         "Tail_Ratio": float(high / abs(low)) if low != 0.0 else None,
-        "Max_Drawdown": float((wealth / peak).min() - 1.0),
+        "Max_Drawdown": max_drawdown(stream),
         "N": int(stream.size),
         "Bars": int(stream.size),
         "Significance": min(1.0, stream.size / periods_per_year),

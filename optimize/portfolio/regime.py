@@ -19,6 +19,7 @@ from trademl.quant.complexity import hurst, permutation_entropy
 MIN_OBSERVATIONS = 20
 SHORT_WINDOW = 10
 SPECTRAL_WINDOW = 64
+HAAR_LEVELS = 3
 SCORE_CAP = 2.5
 
 
@@ -121,15 +122,15 @@ def _quadrant(annual_mean: float, parts: dict[str, float]) -> str:
     return "NORMAL"
 
 
-def haar_turbulence(series: FloatArray, levels: int = 3) -> float:
+def haar_turbulence(series: FloatArray) -> float:
     """The share of a series' energy in the details of its Haar transform, in [0, 1].
 
-    Independent noise gives 1 - 2^-levels on average, a slow trend nearly 0.
+    Independent noise gives 1 - 2^-3 on average, a slow trend nearly 0.
     """
     total, detail, smooth = float(np.sum(series**2)), 0.0, series
     if total == 0.0:
         return 0.0
-    for _ in range(levels):
+    for _ in range(HAAR_LEVELS):
         if smooth.size < 2:
             break
         pairs = smooth[smooth.size % 2 :].reshape(-1, 2)

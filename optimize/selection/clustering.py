@@ -79,10 +79,10 @@ def cluster(
     return ClusterResult(labels, int(labels.max()), distance, used, is_recut)
 
 
-def pairwise_correlation(returns: FloatArray, min_overlap: int = MIN_OVERLAP) -> FloatArray:
+def pairwise_correlation(returns: FloatArray) -> FloatArray:
     """Return Pearson correlations over each pair's common rows, shape (n, n).
 
-    Zeros and nan are missing; a pair with fewer than ``min_overlap`` common rows, or without
+    Zeros and nan are missing; a pair with fewer than ``MIN_OVERLAP`` common rows, or without
     variance over them, gets 0. The diagonal is 1.
     """
     present = (returns != 0.0) & ~np.isnan(returns)
@@ -96,7 +96,7 @@ def pairwise_correlation(returns: FloatArray, min_overlap: int = MIN_OVERLAP) ->
     covariance = values.T @ values - sums * sums.T / common
     variance = squares - sums**2 / common
     scale = np.sqrt(np.maximum(variance * variance.T, 0.0))
-    is_known = (overlap >= min_overlap) & (scale > 1e-14 * np.sqrt(squares * squares.T))
+    is_known = (overlap >= MIN_OVERLAP) & (scale > 1e-14 * np.sqrt(squares * squares.T))
     correlation = np.where(is_known, covariance / np.where(is_known, scale, 1.0), 0.0)
     np.fill_diagonal(correlation, 1.0)
     return np.clip(correlation, -1.0, 1.0)

@@ -15,11 +15,9 @@ from optimize.inputs.pool import Candidate
 from optimize.profiles import SelectionSection, SoftThresholds
 from optimize.selection.vetoes import Veto, hard_vetoes, soft_vetoes
 from trademl.errors import GateFailed
+from trademl.symbology import DOLLARS, split_pair
 
 STAGE_NAMES = {1: "strict", 2: "spectral", 3: "cluster floor", 4: "alpha fallback"}
-
-_QUOTES = ("USDT", "USDC", "FDUSD", "TUSD", "BUSD", "DAI", "USD")
-"""Quote currencies worth a dollar: the same coin against two of them is one economic identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +75,9 @@ class HtrResult:
 def identity(candidate: Candidate) -> str:
     """What is economically the same: a security, or a coin whatever dollar it is quoted in."""
     if candidate.asset_class == "crypto":
-        for quote in _QUOTES:
-            if candidate.symbol.endswith(quote) and len(candidate.symbol) > len(quote):
-                return candidate.symbol.removesuffix(quote)
+        base, quote = split_pair(candidate.symbol)
+        if quote in DOLLARS:
+            return base
     return candidate.security_id
 
 

@@ -27,11 +27,6 @@ class Stage:
     layer: str
     contract: str
 
-    @property
-    def category(self) -> str:
-        """The part of the id before the dot."""
-        return self.id.split(".")[0]
-
 
 @dataclass(frozen=True, slots=True)
 class Resolved:

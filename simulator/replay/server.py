@@ -47,7 +47,6 @@ class ReplayServer:
         faults: What goes wrong and how often, see ``parse_faults``.
         keys: Accepted keys, see ``Terms.keys``; none accepts any that are not empty.
         port: 0 takes a free one.
-        monotonic: Seconds, for the vendors' minute windows.
 
     Raises:
         DataError: The market is not a directory.
@@ -60,7 +59,6 @@ class ReplayServer:
         faults: str = "",
         keys: Mapping[str, str] | None = None,
         port: int = 0,
-        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         if not market.is_dir():
             raise DataError(f"{market} is not a market directory; make one with `trademl market`")
@@ -68,7 +66,7 @@ class ReplayServer:
         book = open_book(market, clock)
 
         def opened(name: str) -> _Vendor:
-            minute = MinuteLimit(plan.limit_of(name), monotonic)
+            minute = MinuteLimit(plan.limit_of(name), time.monotonic)
             return _Vendor(
                 WIRES[name](Terms(market, book, keys, plan.is_free(name), minute)), minute
             )

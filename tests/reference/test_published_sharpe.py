@@ -5,13 +5,13 @@ from math import sqrt
 import pytest
 from scipy.stats import norm
 
-from models_ml.validation.overfitting import (
+from trademl.errors import DataError
+from trademl.quant.deflated_sharpe import (
     deflated_sharpe_ratio,
     expected_max_sharpe,
     min_track_record_length,
     probabilistic_sharpe_ratio,
 )
-from trademl.errors import DataError
 
 # "The deflated Sharpe ratio" (2014), numerical example: annual SR 2.5 on 250 days, variance of the
 # trials' annual SR .5, five years of days, skewness -3, raw kurtosis 10.

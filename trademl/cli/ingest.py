@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from trademl.candidate_file import LAKE_ASSET_TYPES, listed_symbols
 from trademl.cli import names
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso
@@ -135,9 +136,7 @@ def _symbols(text: str | None, vendor: str) -> tuple[str, ...] | None:
 
 def _candidates(files: tuple[Path, ...], dataset: str) -> list[str]:
     """The symbols of candidates files that a dataset may have."""
-    from ingest.discovery.candidate_symbols import listed_symbols
-
-    types = ("spot",) if dataset.startswith("crypto") else ("equity", "etf")
+    types = LAKE_ASSET_TYPES["crypto" if dataset.startswith("crypto") else "equity"]
     found = sorted({symbol for file in files for symbol in listed_symbols(file, types)})
     if not found:
         said = ", ".join(str(file) for file in files)

@@ -113,9 +113,9 @@ def machine(model_file: Path = MODEL_FILE) -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def drives(mounts: tuple[Path, ...] = MOUNTS) -> list[Path]:
+def drives() -> list[Path]:
     """Disks that are mounted where people's disks are mounted, the largest free space first."""
-    found = [path for top in mounts for deep in ("*", "*/*") for path in top.glob(deep)]
+    found = [path for top in MOUNTS for deep in ("*", "*/*") for path in top.glob(deep)]
     mounted = [path for path in found if path.is_dir() and os.path.ismount(path)]
     return sorted(mounted, key=lambda path: -shutil.disk_usage(path).free)
 

@@ -1,4 +1,8 @@
-"""Performance of one series of simple returns."""
+"""Performance of one series of simple returns: the only Sharpe ratio, drawdown and moments.
+
+A figure that is not defined (no return, too few, no variance) is nan; who needs a number instead
+says which. A missing return (nan) is no observation, and no change of wealth.
+"""
 
 from dataclasses import dataclass
 
@@ -8,6 +12,10 @@ from trademl.errors import DataError
 from trademl.quant.arrays import FloatArray
 
 _NAN = float("nan")
+
+FLAT = 1e-12
+"""A standard deviation up to this share of the largest return is rounding noise of a constant:
+pairwise sums leave 1e-16 to 1e-15 of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +29,7 @@ class Metrics:
         annual_return: compound annual growth, (1 + total)^(periods_per_year / n_periods) - 1.
         annual_volatility: standard deviation (ddof 1) times sqrt(periods_per_year).
         sharpe: mean / standard deviation (ddof 1) times sqrt(periods_per_year), risk-free 0.
-        sharpe_per_period: the same without annualization, what ``overfitting`` asks for.
+        sharpe_per_period: the same without annualization, what ``deflated_sharpe`` asks for.
         sortino: mean / root of the mean squared loss, times sqrt(periods_per_year).
         max_drawdown: lowest wealth over its running peak, less 1; 0 or negative.
         calmar: annual return / abs(max drawdown).
@@ -66,21 +74,17 @@ def performance(returns: FloatArray, periods_per_year: float) -> Metrics:
         raise DataError("returns hold an infinite value")
     if not periods_per_year > 0:
         raise DataError(f"periods_per_year must be positive, got {periods_per_year}")
-    present = series[~np.isnan(series)]
-    filled = np.where(np.isnan(series), 0.0, series)
-    wealth = np.asarray(np.cumprod(1.0 + filled), dtype=np.float64)
+    present, wealth = _present(series), _wealth(series)
     annual = _annual_return(wealth, periods_per_year)
-    drawdown = _max_drawdown(wealth)
-    deviation = _deviation(present)
-    sharpe = _quotient(present.mean() if present.size else _NAN, deviation)
+    drawdown, sharpe = max_drawdown(series), sharpe_ratio(series)
     root = float(np.sqrt(periods_per_year))
-    skew, kurtosis = _shape(present)
+    skew, kurtosis = skew_and_kurtosis(series)
     return Metrics(
         n_periods=series.size,
         n_obs=present.size,
         total_return=float(wealth[-1]) - 1.0 if wealth.size else _NAN,
         annual_return=annual,
-        annual_volatility=deviation * root,
+        annual_volatility=_deviation(present) * root,
         sharpe=sharpe * root,
         sharpe_per_period=sharpe,
         sortino=_sortino(present) * root,
@@ -90,6 +94,53 @@ def performance(returns: FloatArray, periods_per_year: float) -> Metrics:
         kurtosis=kurtosis,
         win_rate=float(np.mean(present > 0.0)) if present.size else _NAN,
     )
+
+
+def sharpe_ratio(returns: FloatArray) -> float:
+    """Mean over standard deviation (ddof 1), per period, risk-free 0; nan where nothing moves.
+
+    Args:
+        returns: shape (T,), simple returns as fractions, nan for missing.
+    """
+    present = _present(returns)
+    return _quotient(present.mean() if present.size else _NAN, _deviation(present))
+
+
+def max_drawdown(returns: FloatArray) -> float:
+    """Lowest wealth over its running peak, less 1; wealth is 1 before the first return.
+
+    Args:
+        returns: shape (T,), simple returns as fractions, nan for missing.
+
+    Returns:
+        0 or negative; nan without a period.
+    """
+    if returns.size == 0:
+        return _NAN
+    wealth = _wealth(returns)
+    peak = np.maximum.accumulate(np.maximum(wealth, 1.0))
+    return min(float((wealth / peak).min()) - 1.0, 0.0)
+
+
+def skew_and_kurtosis(returns: FloatArray) -> tuple[float, float]:
+    """Skewness and raw kurtosis (3 for a normal), population moments; nan where nothing moves.
+
+    Args:
+        returns: shape (T,), simple returns as fractions, nan for missing.
+    """
+    present = _present(returns)
+    if present.size < 2 or _deviation(present) == 0.0:
+        return _NAN, _NAN
+    scores = (present - present.mean()) / present.std()
+    return float(np.mean(scores**3)), float(np.mean(scores**4))
+
+
+def _present(returns: FloatArray) -> FloatArray:
+    return returns[~np.isnan(returns)]
+
+
+def _wealth(returns: FloatArray) -> FloatArray:
+    return np.asarray(np.cumprod(1.0 + np.where(np.isnan(returns), 0.0, returns)))
 
 
 def _quotient(numerator: float, denominator: float) -> float:
@@ -105,20 +156,12 @@ def _annual_return(wealth: FloatArray, periods_per_year: float) -> float:
         return float(np.power(final, periods_per_year / wealth.size)) - 1.0
 
 
-def _max_drawdown(wealth: FloatArray) -> float:
-    if wealth.size == 0:
-        return _NAN
-    peak = np.maximum.accumulate(np.concatenate([[1.0], wealth]))[1:]
-    return min(float((wealth / peak).min()) - 1.0, 0.0)
-
-
 def _deviation(present: FloatArray) -> float:
     """Standard deviation (ddof 1); 0 when it is rounding noise of a constant series."""
     if present.size < 2:
         return _NAN
     deviation = float(present.std(ddof=1))
-    noise = 1e-15 * float(np.abs(present).max())
-    return deviation if deviation > noise else 0.0
+    return deviation if deviation > FLAT * float(np.abs(present).max()) else 0.0
 
 
 def _sortino(present: FloatArray) -> float:
@@ -126,11 +169,3 @@ def _sortino(present: FloatArray) -> float:
         return _NAN
     losses = np.minimum(present, 0.0)
     return _quotient(float(present.mean()), float(np.sqrt(np.mean(losses**2))))
-
-
-def _shape(present: FloatArray) -> tuple[float, float]:
-    """Skewness and raw kurtosis from population moments."""
-    if present.size < 2 or _deviation(present) == 0.0:
-        return _NAN, _NAN
-    scores = (present - present.mean()) / present.std()
-    return float(np.mean(scores**3)), float(np.mean(scores**4))

@@ -20,9 +20,6 @@ from trademl.files import replace_durably
 RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
 SUBFOLDERS = ("config", "data", "reports", "plots")
 
-CANDIDATES, VALIDATED = "candidates.json", "candidates_validated.json"
-"""What discovery leaves for a run id: all it found, and those that selection may read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Workspace:

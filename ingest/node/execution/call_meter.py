@@ -10,7 +10,7 @@ from ingest.control.queue_store import LEASE_SECONDS
 from ingest.control.tasks import Lease
 from ingest.node.context import Node
 from ingest.transport.client import Exhausted, VendorClient
-from ingest.transport.throttle import Turn
+from ingest.transport.throttle import Paid
 from trademl.errors import RateLimited
 
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -72,7 +72,7 @@ class Meter:
 
     def client(self, *args: Any, **options: Any) -> VendorClient:
         """Opens a client as ``VendorClient`` does; "too fast" is for the node to deal with."""
-        turn = _Paid(self, options.get("pace"))
+        turn = Paid(self.pay, options.get("pace"))
         return self._node.make_client(
             *args, **{**options, "pace": turn, "on_rate_limit": self.on_rate_limit}
         )
@@ -141,15 +141,3 @@ class Meter:
 def freeze_for(node: Node, queue: Queue, vendor: str, error: RateLimited) -> None:
     """Leaves a vendor alone for as long as it asked, at least for the node's own time."""
     queue.budget.freeze(vendor, max(error.retry_after or 0.0, node.limits.freeze(vendor)))
-
-
-class _Paid:
-    """The payment, then the vendor's own pace."""
-
-    def __init__(self, meter: Meter, pace: Turn | None) -> None:
-        self._meter, self._pace = meter, pace
-
-    def wait(self) -> None:
-        self._meter.pay()
-        if self._pace is not None:
-            self._pace.wait()

@@ -87,18 +87,17 @@ class WorkSummary:
         return sum(count for (_, ended), count in self.outcomes.items() if ended == outcome)
 
 
-def work_all(node: Node, options: WorkOptions, summary: WorkSummary | None = None) -> WorkSummary:
+def work_all(node: Node, options: WorkOptions) -> WorkSummary:
     """Works the queue with as many threads per vendor as may be in flight at it.
 
     Args:
         node: The node.
         options: What to do; ends when the node is told to stop, or when nothing may run.
-        summary: Counts on; none begins at zero.
 
     Raises:
         Exception: Trouble with the control file ends all executors; a connector's ends its task.
     """
-    summary = summary or WorkSummary()
+    summary = WorkSummary()
     slots = [
         vendor
         for vendor in usable_vendors(node.registry, node.settings)

@@ -15,6 +15,7 @@ from ingest.vendors.registry import of_logical
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError, StaleData, unknown_name
 from trademl.lake import versions as lake
+from trademl.lake.sql import symbol_as_of
 from trademl.sessions import sessions_between
 
 ASK_AGAIN_DAYS = 30
@@ -98,11 +99,6 @@ class TableAudit:
     red: int
     asked: int
     gaps: int
-
-    @property
-    def green_ratio(self) -> float:
-        """GREEN partitions by those that should be there; 1 where there are none."""
-        return self.green / self.sessions if self.sessions else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +192,7 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
     """Partitions by status, and those that are not GREEN."""
     asset_class = TABLES[table].asset_class
     # An identity becomes the symbol under which it traded on the day: vendors are asked by that.
-    query = """
+    query = f"""
         with partitions as (
             select
                 coalesce(symbols.symbol, '') as symbol, status.dt, status.status, status.qc_code,
@@ -204,9 +200,7 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
             from quality.partition_status as status
             left join reference.symbols as symbols
                 on $asset_class <> '' and symbols.asset_class = $asset_class
-                and status.symbol = symbols.security_id
-                and (symbols.valid_from is null or status.dt >= symbols.valid_from)
-                and (symbols.valid_to is null or status.dt < symbols.valid_to)
+                and {symbol_as_of("status.symbol", "status.dt")}
             where status.table_name = $table and status.dt >= $start and status.dt < $end
         )
         select * from partitions

@@ -23,10 +23,13 @@ from ingest.vendors.node.schema import QC_PROBE
 from ingest.vendors.registry import FILLING
 from trademl.files import sha256_of_bytes
 from trademl.lake import versions as lake
+from trademl.lake.sql import symbol_as_of
 from trademl.symbology import to_vendor
 
 SAMPLE, RESULT = "qc_probe_sample", "qc_probe"
 SAMPLE_SIZE = 10
+USED_VENDOR = "alpaca"
+"""The vendor of the lake's daily bars, which the others are laid beside."""
 WINDOW_DAYS = 30
 MOST_RELATIVE_DIFFERENCE = 0.002
 """Open, high, low and close of two vendors agree so far (docs/specification/node.md#probes)."""
@@ -37,7 +40,7 @@ VOLUME_RATIOS = (0.5, 2.0)
 # Weighted, without replacement (Efraimidis and Spirakis 2006): near an event or a doubt, and much
 # traded, a wrong bar does the most harm, but every bar has its turn. The draw is the date's own, so
 # that a pass repeated asks the same, and what was compared once is left out.
-_SAMPLE = """
+_SAMPLE = f"""
     with partitions as (
         select
             symbols.symbol,
@@ -57,9 +60,7 @@ _SAMPLE = """
         inner join curated.equities_ohlcv_adj as bars
             on status.symbol = bars.security_id and status.dt = bars.session_date
         inner join reference.symbols as symbols
-            on bars.security_id = symbols.security_id and symbols.asset_class = 'equity'
-            and (symbols.valid_from is null or status.dt >= symbols.valid_from)
-            and (symbols.valid_to is null or status.dt < symbols.valid_to)
+            on symbols.asset_class = 'equity' and {symbol_as_of("bars.security_id", "status.dt")}
         where status.table_name = 'curated/equities_ohlcv_adj' and status.status = 'GREEN'
             and status.dt >= $start and status.dt < $end
     ),
@@ -138,10 +139,11 @@ def record_verdict(node: Node, lease: Lease) -> tuple[Work, ...]:
     return (Work(task.dataset, task.start, task.end, "GAP", task.symbol),)
 
 
-def compare(node: Node, task: Task, vendor: str, first: str = "alpaca") -> Verdict:
+def compare(node: Node, task: Task, vendor: str) -> Verdict:
     """Lays the newest bars of two vendors for a task's symbol and first day side by side."""
     lakes, others = (
-        _bar(node, name, task.dataset, task.symbol or "", task.start) for name in (first, vendor)
+        _bar(node, name, task.dataset, task.symbol or "", task.start)
+        for name in (USED_VENDOR, vendor)
     )
     if lakes is None or others is None:
         return Verdict("NO_DATA")

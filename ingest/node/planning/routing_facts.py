@@ -8,6 +8,7 @@ from ingest.control.database import control_path
 from ingest.control.reader import read_spent
 from ingest.node.planning.audit import TABLES
 from trademl.lake import versions as lake
+from trademl.lake.sql import symbol_as_of
 
 
 def routing_facts(data_dir: Path, dataset: str, asof: date, today: date) -> RoutingFacts:
@@ -33,13 +34,11 @@ def _green(data_dir: Path, dataset: str, asof: date) -> dict[str, set[str]]:
     versions = lake.list_versions(data_dir)
     if dataset not in tables or not versions:
         return {}
-    query = """
+    query = f"""
         select status.source_name, symbols.symbol
         from quality.partition_status as status
         inner join reference.symbols as symbols
-            on status.symbol = symbols.security_id and symbols.asset_class = $asset_class
-            and (symbols.valid_from is null or status.dt >= symbols.valid_from)
-            and (symbols.valid_to is null or status.dt < symbols.valid_to)
+            on symbols.asset_class = $asset_class and {symbol_as_of("status.symbol", "status.dt")}
         where status.table_name = $table and status.dt = $day and status.status = 'GREEN'
     """
     table, asset_class = tables[dataset]

@@ -17,6 +17,7 @@ from ingest.node.stages.missing_history import history_of
 from ingest.payloads.endpoint import Endpoint
 from trademl.errors import ConfigError
 from trademl.lake import versions as lake
+from trademl.lake.sql import symbol_as_of
 from trademl.sessions import sessions_between
 
 LEAST_ROWS, MOST_ROWS = 0.90, 1.20
@@ -95,13 +96,11 @@ def _covers(spans: list[Span], day: date) -> bool:
 
 def _days(node: Node, symbols: tuple[str, ...], window: Span) -> Ledger:
     """What the newest version says of daily bars."""
-    query = """
+    query = f"""
         select symbols.symbol, status.dt, status.status = 'GREEN'
         from quality.partition_status as status
         inner join reference.symbols as symbols
-            on symbols.asset_class = 'equity' and status.symbol = symbols.security_id
-            and (symbols.valid_from is null or status.dt >= symbols.valid_from)
-            and (symbols.valid_to is null or status.dt < symbols.valid_to)
+            on symbols.asset_class = 'equity' and {symbol_as_of("status.symbol", "status.dt")}
         where status.table_name = 'curated/equities_ohlcv_adj'
             and status.dt >= $start and status.dt < $end
             and list_contains($symbols, symbols.symbol)

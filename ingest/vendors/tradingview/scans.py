@@ -13,6 +13,7 @@ from ingest.vendors.tradingview import client as tradingview
 from ingest.vendors.tradingview import schema
 from ingest.vendors.tradingview.client import Scan
 from trademl.errors import DataError
+from trademl.symbology import US_EXCHANGES
 
 RATINGS = "technical_rating_live"
 
@@ -23,7 +24,7 @@ _ALL_RATINGS = Scan(
         *("Recommend.All", "Recommend.MA", "Recommend.Other"),
     ),
     filters=(
-        {"left": "exchange", "operation": "in_range", "right": ["AMEX", "CBOE", "NASDAQ", "NYSE"]},
+        {"left": "exchange", "operation": "in_range", "right": list(US_EXCHANGES)},
         {"left": "is_primary", "operation": "equal", "right": True},
     ),
     sort_by="name",

@@ -9,10 +9,10 @@ import numpy as np
 import orjson
 
 from simulator.replay.protocol import IssuedPages, Query, Refusal, Reply, Request, Terms, json_reply
+from trademl.symbology import split_pair
 
 DAY_MS = 86_400_000
 _SYMBOL = re.compile(r"[A-Z0-9_.\-]{1,20}")
-_QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "USD")
 _WEIGHTS = {"/api/v3/klines": 2, "/api/v3/exchangeInfo": 20, "/api/v3/time": 1}
 _WARNINGS = 3
 _RESTRICTED = (
@@ -160,11 +160,11 @@ class BinanceWire:
         is_trading = int(self._book.crypto.days[high - 1]) >= today - 1
         price = float(self._book.crypto.columns["close"][high - 1])
         digits = math.floor(math.log10(price)) if price > 0 else 0
-        quote = next((name for name in _QUOTES if symbol.endswith(name)), "")
+        base, quote = split_pair(symbol)
         return {
             "symbol": symbol,
             "status": "TRADING" if is_trading else "BREAK",
-            "baseAsset": symbol.removesuffix(quote),
+            "baseAsset": base,
             "baseAssetPrecision": 8,
             "quoteAsset": quote,
             "quotePrecision": 8,

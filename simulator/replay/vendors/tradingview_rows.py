@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simulator.replay.book import Bars, Book, day_number, day_of
+from trademl.symbology import screener_exchange, split_pair
 
 Row = dict[str, Any]
 
@@ -17,9 +18,7 @@ _STILL_LISTED = 7
 _LOOKBACKS = {"Perf.W": 7, "Perf.1M": 30, "Perf.3M": 91, "Perf.6M": 182, "Perf.Y": 365}
 _YEAR = 365
 _AVERAGED = 10
-_EXCHANGES = {"ARCA": "AMEX", "NYSEARCA": "AMEX", "BATS": "CBOE"}
 _KINDS = {"etf": ("fund", "etf")}
-_QUOTES = ("USDT", "USDC", "BUSD", "BTC", "ETH", "BNB", "USD")
 
 _COMPUTED = (
     *("name", "description", "type", "typespecs", "exchange", "currency", "base_currency"),
@@ -153,8 +152,7 @@ def _percent(value: float, base: float) -> float | None:
 
 def _listing(book: Book, symbol: str) -> Row:
     listed = book.listings.get(symbol, {})
-    exchange = listed.get("exchange") or "NYSE"
-    exchange = _EXCHANGES.get(exchange, exchange)
+    exchange = screener_exchange(listed.get("exchange") or "NYSE")
     kind, spec = _KINDS.get(str(listed.get("asset_type")), ("stock", "common"))
     return {
         "s": f"{exchange}:{symbol}",
@@ -174,8 +172,7 @@ def _listing(book: Book, symbol: str) -> Row:
 
 
 def _pair(symbol: str) -> Row:
-    quote = next((name for name in _QUOTES if symbol.endswith(name)), "")
-    base = symbol.removesuffix(quote)
+    base, quote = split_pair(symbol)
     return {
         "s": f"BINANCE:{symbol}",
         "name": symbol,

@@ -57,12 +57,18 @@ def needed(requirements: list[str]) -> set[str]:
     return {name for name, _ in found}
 
 
+def is_script(path: Path) -> bool:
+    """Whether a program names the interpreter it runs with, as those of bin/ do but for DuckDB's."""
+    with path.open("rb") as file:
+        return path.parent.name == "bin" and file.read(2) == b"#!"
+
+
 def link(name: str, site: Path) -> None:
     """Puts an installed distribution's files into another environment, compiled ones aside."""
     distribution = metadata.distribution(name)
     for file in distribution.files or ():
         source = Path(str(distribution.locate_file(file)))
-        if ".." in file.parts or file.suffix == ".pyc" or not source.is_file():
+        if file.suffix == ".pyc" or not source.is_file() or is_script(source):
             continue
         target = site / file
         if target.exists():  # dbt's distributions share the files of their common packages

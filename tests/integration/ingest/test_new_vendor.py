@@ -43,9 +43,17 @@ market, data, clock = Path(sys.argv[1]), Path(sys.argv[2]), parse_clock(sys.argv
 settings = Settings(_env_file=None)
 
 
+passed = [0.0]
+
+
+def wait(seconds):
+    passed[0] += seconds
+    return False
+
+
 def node_at(moment, url):
-    steady = NodeClock(lambda: moment, lambda: 1000.0, "boot-1")
-    return open_node(data, settings, steady, lambda _: False, None, url)
+    wall, steady = lambda: moment + timedelta(seconds=passed[0]), lambda: 1000.0 + passed[0]
+    return open_node(data, settings, NodeClock(wall, steady, "boot-1"), wait, None, url)
 
 
 def landed():
@@ -126,7 +134,7 @@ def test_a_new_vendor_is_played_landed_kept_up_to_date_and_staged(project, tmp_p
     shown = run(
         project,
         *("-m", "dbt.cli.main", "show", "--quiet", "--output", "json", "--limit", "10"),
-        *("--inline", "select * from {{ ref('stg_tidewater__borrow_rates') }}"),
+        *("--select", "stg_tidewater__borrow_rates"),
         *("--target-path", str(tmp_path / "target"), "--log-path", str(tmp_path / "logs")),
         TRADEML_DATA=str(data),
         TRADEML_CLOCK=iso(MORNING_AFTER),

@@ -636,7 +636,7 @@ def test_a_body_that_echoes_a_key_is_not_kept(data):
     kept = []
     answers = httpx.MockTransport(lambda request: httpx.Response(200, text=request.headers["key"]))
     client = VendorClient(
-        "v", "http://v", headers={"key": "hush"}, keep_body=kept.append, transport=answers
+        "v", "http://v", headers={"key": "hush"}, on_body=kept.append, transport=answers
     )
     with client:
         assert client.get("/x", {}, bytes).value == b"hush"

@@ -1,7 +1,7 @@
 import pytest
 
 from ingest.vendors.registry import VENDORS
-from trademl.symbology import from_vendor, to_vendor
+from trademl.symbology import from_vendor, screener_exchange, split_pair, to_vendor
 
 HYPHENS = {
     name
@@ -30,3 +30,31 @@ def test_a_vendor_spells_all_its_endpoints_alike():
     assert {"alphavantage", "fmp", "sec_edgar"} == HYPHENS
     for name in HYPHENS:
         assert {endpoint.class_mark for endpoint in VENDORS[name].endpoints} == {"-"}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "pair"),
+    [
+        ("BTCUSDT", ("BTC", "USDT")),
+        ("BTCFDUSD", ("BTC", "FDUSD")),
+        ("BTCTUSD", ("BTC", "TUSD")),
+        ("BTCDAI", ("BTC", "DAI")),
+        ("BTCUSD", ("BTC", "USD")),
+        ("ETHBTC", ("ETH", "BTC")),
+        ("USDT", ("USDT", "")),
+        ("BTCEUR", ("BTCEUR", "")),
+    ],
+)
+def test_a_pair_is_its_base_and_its_quote(symbol, pair):
+    assert split_pair(symbol) == pair
+
+
+def test_the_screener_names_some_exchanges_otherwise():
+    names = ("ARCA", "NYSEARCA", "BATS", "NYSE", "BINANCE")
+    assert [screener_exchange(name) for name in names] == [
+        "AMEX",
+        "AMEX",
+        "CBOE",
+        "NYSE",
+        "BINANCE",
+    ]

@@ -17,6 +17,7 @@ from ingest.discovery.scanner_config import (
 )
 from tests.support.paths import SHARED_DATA
 from trademl.errors import ConfigError
+from trademl.symbology import DOLLARS
 
 PAYLOADS = SHARED_DATA / "payloads" / "tradingview"
 
@@ -272,3 +273,12 @@ def test_the_columns_of_stock_scanners_are_ones_that_the_vendor_has():
 def test_filters_are_sent_as_plain_json():
     asked = load_scanner("us_equities_momentum_long").question.body["filter"]
     assert msgspec.json.decode(msgspec.json.encode(asked)) == asked
+
+
+def test_the_scanners_of_pairs_and_selection_agree_on_what_is_worth_a_dollar():
+    """A pair that one of them took for a dollar's and the other did not would be there twice."""
+    text = (SCANNER_DIRECTORY / "universe/binance_spot.yml").read_text()
+    layer = msgspec.yaml.decode(text.encode(), type=dict)
+    assert layer["quote_currencies"] == list(DOLLARS)
+    asked = [one["right"] for one in layer["filters"] if one["left"] == "currency"]
+    assert asked == [list(DOLLARS)]

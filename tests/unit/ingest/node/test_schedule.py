@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingest.node.schedule import is_due, is_due_daily, latest
+from ingest.node.daemon import is_due, is_due_daily, latest
 
 NEW_YORK = ZoneInfo("America/New_York")
 TWO = time(2)

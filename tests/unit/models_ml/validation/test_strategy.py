@@ -5,13 +5,8 @@ import pytest
 
 from models_ml.data.panel import Panel
 from models_ml.profile import Strategy, TrainingProfile, load_profile
-from models_ml.validation.strategy import (
-    make_tape,
-    max_drawdown,
-    sharpe,
-    skew_and_kurtosis,
-    strategy_returns,
-)
+from models_ml.validation.evaluation import evaluate
+from models_ml.validation.strategy import make_tape, strategy_returns
 from tests.support.panels import make_panel
 
 DEMO = load_profile("equities_xs_demo")
@@ -83,13 +78,8 @@ def test_stride_of_the_trials_leaves_the_periods_where_they_are() -> None:
     assert np.unique(fifth.session[make_tape(fifth, DEMO).rows]).tolist() == every.tolist()
 
 
-def test_measures() -> None:
-    assert sharpe(np.array([0.01, 0.03])) == pytest.approx(0.02 / np.std([0.01, 0.03], ddof=1))
-    assert sharpe(np.full(9, 0.1)) == 0.0
-    assert max_drawdown(np.array([0.10, -0.50, 0.20, -0.20])) == pytest.approx(0.96 * 0.5 - 1)
-    assert max_drawdown(np.array([-0.25, 0.10])) == pytest.approx(-0.25)
-    sample = np.random.default_rng(0).exponential(size=100_000)
-    skew, kurtosis = skew_and_kurtosis(sample)
-    assert skew == pytest.approx(2, abs=0.1)
-    assert kurtosis == pytest.approx(9, abs=0.7)
-    assert skew_and_kurtosis(np.zeros(5)) == (0.0, 3.0)
+def test_a_path_that_does_not_move_scores_nothing_with_the_moments_of_a_normal() -> None:
+    profile = profile_with(LONG_SHORT)
+    score = evaluate(four_names(), profile, np.zeros((1, 24), dtype=np.float32)).score
+    assert (score.sharpe, score.sharpe_ann, score.max_drawdown) == (0.0, 0.0, 0.0)
+    assert (score.skew, score.kurtosis) == (0.0, 3.0)

@@ -45,7 +45,7 @@ def test_a_list_may_be_bare_or_under_data_and_names_each_symbol_once(tmp_path, w
 
 
 def test_what_discovery_writes_is_such_a_list(tmp_path):
-    """The two packages share nothing but the file."""
+    """The two packages share nothing but the file and its schema."""
     found = [candidate("NYSE:BRK.B", LONG_SCAN), candidate("AMEX:SPY", LONG_SCAN, type="fund")]
     meta = {"run_id": "R1", "generated_at": "2020-12-30T13:00:00Z", "version": "v000007"}
     for path in (

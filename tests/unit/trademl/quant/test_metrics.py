@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import kurtosis, skew
 
 from trademl.errors import DataError
-from trademl.quant.metrics import performance
+from trademl.quant.metrics import max_drawdown, performance, sharpe_ratio, skew_and_kurtosis
 
 
 def test_moments_and_rates_by_their_definitions():
@@ -30,6 +30,28 @@ def test_moments_and_rates_by_their_definitions():
 
 def test_a_first_day_loss_is_a_drawdown_from_the_start():
     assert performance(np.array([-0.2, 0.1]), 252).max_drawdown == pytest.approx(-0.2)
+
+
+def test_measures_worked_by_hand():
+    assert sharpe_ratio(np.array([0.01, 0.03])) == pytest.approx(0.02 / (0.01 * sqrt(2)))
+    assert max_drawdown(np.array([0.10, -0.50, 0.20, -0.20])) == pytest.approx(0.96 * 0.5 - 1)
+    assert max_drawdown(np.array([-0.25, 0.10])) == pytest.approx(-0.25)
+    sample = np.random.default_rng(0).exponential(size=100_000)
+    measured_skew, measured_kurtosis = skew_and_kurtosis(sample)
+    assert measured_skew == pytest.approx(2, abs=0.1)
+    assert measured_kurtosis == pytest.approx(9, abs=0.7)
+
+
+@pytest.mark.parametrize("n", [2, 9, 250, 5000])
+def test_a_constant_has_no_sharpe_and_no_moments_whatever_rounding_leaves(n):
+    for constant in (np.full(n, 0.1), np.full(n, 0.1) + np.resize([0.0, 1e-15], n)):
+        assert isnan(sharpe_ratio(constant))
+        assert all(isnan(moment) for moment in skew_and_kurtosis(constant))
+
+
+def test_a_small_movement_on_a_large_mean_is_no_rounding_noise():
+    series = 0.1 + np.resize([0.0, 1e-12], 100)
+    assert sharpe_ratio(series) > 1e11
 
 
 def test_a_missing_return_takes_time_but_is_no_observation():
