@@ -12,7 +12,7 @@ from ingest.landing.job import IngestReport, Job
 from ingest.transport.client import ClientFactory, VendorClient
 from ingest.vendors.dataset import Dataset
 from ingest.vendors.registry import DATASETS
-from trademl.errors import ConfigError, DataError
+from trademl.errors import ConfigError, DataError, unknown_name
 from trademl.files import sha256_of_bytes, write_atomic
 from trademl.settings import Settings
 from trademl.symbology import from_vendor
@@ -55,7 +55,7 @@ def run_ingest(
         DataError: A payload or a landed file cannot be trusted, or a named symbol is not known.
         VendorError: The vendor refused or failed.
     """
-    declared = _dataset(vendor, dataset)
+    declared = find_dataset(vendor, dataset)
     for day in (start, end):
         if day and not FIRST_DAY <= day <= LAST_DAY:
             raise ConfigError(f"{day} is not a day to ask for: give {FIRST_DAY} to {LAST_DAY}")
@@ -115,8 +115,15 @@ class _Clients:
         return sum(client.calls for client in self._opened)
 
 
-def _dataset(vendor: str, dataset: str) -> Dataset:
+def find_dataset(vendor: str, dataset: str) -> Dataset:
+    """The declaration of a vendor's dataset.
+
+    Raises:
+        ConfigError: No such vendor, or the vendor has no such dataset.
+    """
+    if vendor not in (vendors := {known for known, _ in DATASETS}):
+        raise ConfigError(unknown_name(vendor, "a vendor", vendors))
     if (vendor, dataset) not in DATASETS:
-        known = ", ".join(" ".join(names) for names in DATASETS)
-        raise ConfigError(f"no dataset {dataset!r} of vendor {vendor!r}; there are: {known}")
+        known = [name for of, name in DATASETS if of == vendor]
+        raise ConfigError(unknown_name(dataset, f"a dataset of {vendor}", known))
     return DATASETS[vendor, dataset]

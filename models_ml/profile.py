@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 
 PROFILES = Path(__file__).resolve().parent / "profiles"
 STANDARD_TRIAL_TREES = 200
@@ -226,6 +226,30 @@ def _refuse_keys(params: dict[str, Parameter], forbidden: set[str]) -> dict[str,
     return params
 
 
+def profile_names() -> list[str]:
+    """The training profiles that come with the package."""
+    return sorted(path.stem for path in PROFILES.glob("*.yml"))
+
+
+def model_names() -> list[str]:
+    """The models that the packaged profiles train."""
+    return sorted({load_profile(name).model for name in profile_names()})
+
+
+def find_profile(model: str, name: str | None = None) -> TrainingProfile:
+    """The profile that a model is trained with: the named one, else the model's own.
+
+    Raises:
+        ConfigError: There is no such model or profile, or the profile is for another model.
+    """
+    if name is None and model not in model_names():
+        raise ConfigError(unknown_name(model, "a model", model_names()))
+    profile = load_profile(name or model)
+    if profile.model != model:
+        raise ConfigError(f"the profile trains {profile.model!r}, not {model!r}")
+    return profile
+
+
 def load_profile(name: str) -> TrainingProfile:
     """Reads a profile by its name in ``models_ml/profiles``, or by a path that ends in .yml.
 
@@ -233,14 +257,15 @@ def load_profile(name: str) -> TrainingProfile:
         ConfigError: There is no such profile, it is not YAML, or a key is missing, unknown or out
             of range.
     """
+    if not name.endswith(".yml") and name not in profile_names():
+        raise ConfigError(
+            unknown_name(name, "a training profile", profile_names(), ", or a .yml file's path")
+        )
     path = Path(name) if name.endswith(".yml") else PROFILES / f"{name}.yml"
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(sorted(p.stem for p in PROFILES.glob("*.yml")))
-        raise ConfigError(
-            f"training profile {name!r} cannot be read; there are: {known}"
-        ) from error
+        raise ConfigError(f"training profile {name!r} cannot be read: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(
             f"training profile {path.name} is not YAML: {' '.join(str(error).split())}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 
 SELECTION_FEATURES = (
     "momentum",
@@ -292,7 +292,7 @@ def _locate(name: str) -> Path:
         path = PROFILE_DIRECTORY / f"{name}.yml"
     else:
         raise ConfigError(
-            f"no profile {name!r}: use one of {', '.join(profile_names())} or a .yml file's path"
+            unknown_name(name, "a profile", profile_names(), ", or a .yml file's path")
         )
     if not path.is_file():
         raise ConfigError(f"profile file {name!r} does not exist")

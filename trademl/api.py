@@ -4,6 +4,7 @@ import threading
 from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.catalog import routing
 from ingest.control.clock import NodeClock, machine_clock
@@ -22,6 +23,7 @@ from optimize.solvers.result import SolverResult
 from optimize.synthesis.streams import synthesize
 from trademl.clock import parse_clock
 from trademl.errors import ConfigError
+from trademl.lake import versions as lake
 from trademl.lake.build import build_lake
 from trademl.quant.complexity import hurst, permutation_entropy
 from trademl.quant.deflated_sharpe import (
@@ -33,6 +35,9 @@ from trademl.quant.deflated_sharpe import (
 from trademl.quant.metrics import Metrics, performance
 from trademl.settings import Settings
 
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
 __all__ = [
     "CombinatorialPurgedCV",
     "Metrics",
@@ -41,6 +46,7 @@ __all__ = [
     "SolverResult",
     "audit_scan",
     "backfill_run",
+    "build_lake",
     "curate_incremental",
     "deflated_sharpe_ratio",
     "expected_max_sharpe",
@@ -50,6 +56,7 @@ __all__ = [
     "max_sharpe",
     "min_track_record_length",
     "min_variance",
+    "open_version",
     "performance",
     "permutation_entropy",
     "probabilistic_sharpe_ratio",
@@ -115,6 +122,49 @@ def backfill_run(budget: dict[str, int] | None = None) -> None:
         DataError: The control file cannot be used.
     """
     backfill(_node(), budget)
+
+
+def open_version(data_dir: Path | str, version: str | None = None) -> "Backend":
+    """A read-only ibis backend on a published version of the lake.
+
+    It reads the version's own copy of the catalog and files that never change, so it neither waits
+    for a build nor holds one up, and answers the same for as long as the version is kept. Writing a
+    table, a view or a schema is refused. Call its ``disconnect()`` when done.
+
+    Args:
+        data_dir: The data directory, e.g. ``data``.
+        version: A version's name as ``trademl versions`` prints it; default: the newest.
+
+    Returns:
+        The backend. Tables go by name and schema (``database`` in ibis): ``reference``,
+        ``curated``, ``features``, ``labels``, ``quality``, ``matrices``.
+
+    Raises:
+        DataError: Nothing is published, no version has that name (the message gives the nearest),
+            or its files cannot be read.
+        ConfigError: The data directory's path cannot be used.
+
+    Example:
+        The five largest days by dollar volume of one symbol, as an Arrow table::
+
+            from trademl.api import open_version
+
+            lake = open_version("data")
+            bars = lake.table("equities_ohlcv_adj", database="curated")
+            turnover = (bars.close * bars.volume).name("turnover_usd")
+            busiest = bars.select("symbol", "session_date", turnover).order_by("turnover_usd")
+            print(busiest.tail(5).to_pyarrow())
+    """
+    # ibis takes a second to import, which the other functions need not wait for.
+    import ibis
+
+    folder = Path(data_dir)
+    lake.check_data_dir(folder)
+    backend: Backend = ibis.duckdb.from_connection(
+        lake.open_version(folder, lake.find_version(folder, version))
+    )
+    backend.raw_sql("set enable_progress_bar = false")  # ibis draws one on any output
+    return backend
 
 
 def curate_incremental() -> None:

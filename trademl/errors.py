@@ -15,6 +15,11 @@ A message says what happened, the value that was got, and what to do next.
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LISTED = 30
+"""Names that a message lists in full; of more it shows the first and the last."""
 
 
 class TradeMLError(Exception):
@@ -112,3 +117,23 @@ class Unbounded(SolverError):
 
 class Numerical(SolverError):
     """The solver stopped without reaching its tolerance."""
+
+
+def unknown_name(given: str, kind: str, known: Iterable[str], otherwise: str = "") -> str:
+    """The message about a name that is not known: the nearest one, and all there are.
+
+    Args:
+        given: The name that was got.
+        kind: What it should be, with its article.
+        known: The names there are.
+        otherwise: What else may be given, e.g. a file's path.
+
+    Example:
+        >>> unknown_name("cryto", "a profile", ["crypto", "equities"])
+        "'cryto' is not a profile; did you mean 'crypto'? There are: crypto, equities"
+    """
+    names = sorted(known)
+    nearest = get_close_matches(given, names, n=1)
+    guess = f"; did you mean {nearest[0]!r}? There are: " if nearest else "; there are: "
+    shown = names if len(names) <= LISTED else [*names[:3], "...", *names[-3:]]
+    return f"{given!r} is not {kind}{guess}{', '.join(shown) or 'none'}{otherwise}"

@@ -5,8 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-import exchange_calendars
-
 from trademl.errors import ConfigError
 
 EXCHANGE = "XNYS"
@@ -45,6 +43,9 @@ def _of_years(first: int, last: int) -> tuple[Session, ...]:
     """The sessions of whole years: the library takes half a second for every other span."""
     start, end = date(first, 1, 1), date(last, 12, 31)
     try:
+        # It imports pandas, which takes longer than most commands.
+        import exchange_calendars
+
         known: Any = exchange_calendars.get_calendar(
             EXCHANGE, start=start - _MARGIN, end=end + _MARGIN
         )

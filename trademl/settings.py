@@ -29,7 +29,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 
 CONFIG_DIR = Path(__file__).parent / "config"
 DEFAULT_ENV = "local"
@@ -303,7 +303,9 @@ def _yaml_layers(chosen: str | None) -> list[Layer]:
     """The YAML files, strongest first."""
     name = chosen or DEFAULT_ENV
     if name not in profiles():
-        raise ConfigError(f"TRADEML_ENV is {chosen!r}; there are: {', '.join(profiles())}")
+        raise ConfigError(
+            f"TRADEML_ENV: {unknown_name(name, 'an environment profile', profiles())}"
+        )
     return [
         (path.relative_to(CONFIG_DIR.parent).as_posix(), _read(path))
         for path in (CONFIG_DIR / "env" / f"{name}.yml", CONFIG_DIR / "base.yml")

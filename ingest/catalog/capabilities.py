@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 import msgspec
 
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 from trademl.lake.versions import PROJECT_ROOT
 from trademl.settings import VENDOR_ALIASES
 
@@ -120,8 +120,8 @@ class Registry:
         """
         rows = tuple(row for row in self.rows if row.dataset == dataset)
         if not rows:
-            known = ", ".join(sorted({row.dataset for row in self.rows}))
-            raise ConfigError(f"no vendor serves a dataset {dataset!r}; there are: {known}")
+            known = {row.dataset for row in self.rows}
+            raise ConfigError(unknown_name(dataset, "a dataset of the registry", known))
         return rows
 
     def row(self, vendor: str, dataset: str) -> Capability:
@@ -144,7 +144,7 @@ class Registry:
         """
         rows = [row for row in self.rows if row.vendor == vendor]
         if not rows:
-            raise ConfigError(f"no vendor {vendor!r}; there are: {', '.join(self.vendors)}")
+            raise ConfigError(unknown_name(vendor, "a vendor of the registry", self.vendors))
         rpm = max(row.hard_rpm for row in rows)
         return VendorLimits(
             rpm=rpm,

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ingest.vendors.tradingview.client import Scan
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 
 SCANNER_DIRECTORY = Path(__file__).resolve().parent / "scanners"
 RUNNABLE = "scanner"
@@ -183,7 +183,7 @@ def _locate(name: str) -> Path:
         path = SCANNER_DIRECTORY / RUNNABLE / f"{name}.yml"
     else:
         raise ConfigError(
-            f"no scanner {name!r}: use one of {', '.join(scanner_names())} or a .yml file's path"
+            unknown_name(name, "a scanner", scanner_names(), ", or a .yml file's path")
         )
     if not path.is_file():
         raise ConfigError(f"scanner file {name!r} does not exist")

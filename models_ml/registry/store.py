@@ -14,11 +14,12 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
+from models_ml.registry.folders import LATEST as LATEST
+from models_ml.registry.folders import model_dir as model_dir
+from models_ml.registry.folders import models_dir as models_dir
 from models_ml.registry.model_card import TrainingReport, from_json
 from trademl.errors import DataError
 from trademl.files import sha256_of_file, write_atomic
-
-LATEST = "LATEST"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,16 +59,6 @@ class TrainedModel:
         if features.dtype != np.float32:
             raise DataError(f"{self.name} was trained on float32, got {features.dtype}")
         return cast("NDArray[np.float64]", self.booster.predict(features))
-
-
-def models_dir(data_dir: Path) -> Path:
-    """The folder of all models, and of the MLflow store."""
-    return data_dir / "models"
-
-
-def model_dir(data_dir: Path, name: str, model_id: str) -> Path:
-    """The folder of one trained model."""
-    return models_dir(data_dir) / name / model_id
 
 
 def latest_model_id(data_dir: Path, name: str) -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from models_ml.data.green_gate import GateCheck, check_gates
 from models_ml.data.panel import Panel, load_panel
-from models_ml.profile import TrainingProfile, load_profile
+from models_ml.profile import TrainingProfile, find_profile
 from models_ml.registry import store
 from models_ml.registry.model_card import TrainingReport
 from models_ml.training.pipeline import Job, fit_and_publish
@@ -38,7 +38,7 @@ def train_if_ready(
         ConfigError: The profile is wrong.
         DataError: Nothing is published, or the data is not enough.
     """
-    profile = load_profile(profile_name or model_name)
+    profile = find_profile(model_name, profile_name)
     version = lake.find_version(data_dir, version_name)
     return train(model_name, data_dir=data_dir, version=version, profile=profile, progress=progress)
 

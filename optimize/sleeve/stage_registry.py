@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 
 LAYERS = {
     "L0": "Foundation",
@@ -103,5 +103,5 @@ def resolve(stage_id: str) -> Resolved:
     """
     present = DEPRECATED.get(stage_id, stage_id)
     if present not in _BY_ID:
-        raise ConfigError(f"no stage {stage_id!r}: valid ids are {', '.join(sorted(_BY_ID))}")
+        raise ConfigError(unknown_name(stage_id, "a stage", _BY_ID))
     return Resolved(_BY_ID[present], is_deprecated=stage_id in DEPRECATED)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from models_ml.registry.folders import LATEST, model_dir, model_ids, models_dir
+from trademl.cli import names
 from trademl.cli.options import data_option
 from trademl.clock import parse_clock
-from trademl.errors import ConfigError
-from trademl.lake.versions import Version
+from trademl.errors import ConfigError, unknown_name
+from trademl.lake.versions import Version, find_version
 from trademl.settings import Settings
 
 DEFAULT_PROFILE = "us_equities_long"
@@ -16,17 +18,29 @@ SHOWN_WEIGHTS = 10
 
 
 @click.command("alpha")
-@click.option("--run-id", required=True, help="Names the run: letters, digits, '_' and '-'.")
+@click.option(
+    "--run-id",
+    required=True,
+    shell_complete=names.runs,
+    help="Names the run: letters, digits, '_' and '-'.",
+)
 @click.option(
     "--profile",
     "profile_name",
     default=DEFAULT_PROFILE,
+    shell_complete=names.profiles,
     show_default=True,
     help="A profile's name, or the path of a .yml file.",
 )
-@click.option("--version", "version_name", help="A published version; default: the newest.")
+@click.option(
+    "--version",
+    "version_name",
+    shell_complete=names.versions,
+    help="A published version; default: the newest.",
+)
 @click.option(
     "--model-id",
+    shell_complete=names.model_ids,
     help="A trained model of the profile; default: the latest that knows no more than the version.",
 )
 @click.option(
@@ -56,10 +70,7 @@ def alpha_command(
     with the version, model, clock and candidates it was started with; repeating it gives the same
     bytes.
     """
-    # LightGBM, cvxpy and matplotlib take seconds to import; `trademl --help` need not wait.
     from optimize.profiles import load_profile
-    from optimize.sleeve.request import locked_version
-    from optimize.sleeve.run import run_alpha
     from trademl.lake.snapshot import read_lock
     from trademl.runs.workspace import check_run_id
 
@@ -67,7 +78,13 @@ def alpha_command(
     folder = data_dir or settings.data
     lock = read_lock(folder, check_run_id(run_id))
     profile = load_profile(profile_name)
+    find_version(folder, version_name)
     asked_model = model_id or (lock.model_id if lock else None)
+    check_model(folder, profile.model.name, asked_model)
+    # LightGBM, cvxpy and matplotlib take seconds to import: what was asked for is checked before.
+    from optimize.sleeve.request import locked_version
+    from optimize.sleeve.run import run_alpha
+
     version = locked_version(folder, run_id, version_name)
     result = run_alpha(
         run_id,
@@ -105,24 +122,33 @@ def model_folder(
     Raises:
         ConfigError: A model was asked for and there is none of that id, or two are equally new.
     """
-    from models_ml.registry.store import model_dir, models_dir
-
+    check_model(data_dir, name, model_id)
     if name is None:
-        if model_id is not None:
-            raise ConfigError(
-                f"this profile ranks without a model: leave out --model-id {model_id}"
-            )
         return None
     if model_id is None:
         return _newest_model(data_dir, name, parse_clock(version.as_of))
-    folder = model_dir(data_dir, name, model_id)
-    if not folder.is_dir():
-        raise ConfigError(f"no model {model_id!r} of {name!r}: see {models_dir(data_dir) / name}")
-    return folder
+    return model_dir(data_dir, name, model_id)
+
+
+def check_model(data_dir: Path, name: str | None, model_id: str | None) -> None:
+    """Refuses a model that a run cannot use.
+
+    Raises:
+        ConfigError: The profile goes without one, or there is none of that id.
+    """
+    if model_id is None:
+        return
+    if name is None:
+        raise ConfigError(f"this profile ranks without a model: leave out --model-id {model_id}")
+    if not model_dir(data_dir, name, model_id).is_dir():
+        where = models_dir(data_dir) / name
+        raise ConfigError(
+            unknown_name(model_id, f"a trained model under {where}", model_ids(data_dir, name))
+        )
 
 
 def _newest_model(data_dir: Path, name: str, known_by: datetime) -> Path | None:
-    from models_ml.registry.store import LATEST, latest_model_id, model_dir, models_dir
+    from models_ml.registry.store import latest_model_id
     from optimize.inputs.pinned_model import REPORT_FILE, trained_as_of
 
     home = models_dir(data_dir) / name

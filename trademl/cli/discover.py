@@ -5,9 +5,7 @@ from pathlib import Path
 
 import click
 
-from ingest.control.metered_client import client_by_hand
-from ingest.discovery.pipeline import run_discovery
-from ingest.discovery.scanner_config import load_scanner
+from trademl.cli import names
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso, parse_clock
 from trademl.errors import ConfigError
@@ -20,9 +18,10 @@ NOW = timedelta(hours=1)
 @click.command("discover")
 @click.option(
     "--scanner",
-    "names",
+    "scanners",
     required=True,
     multiple=True,
+    shell_complete=names.scanners,
     help="A scanner's name, or the path of a .yml file; may be given several times.",
 )
 @click.option("--run-id", required=True, help="Names the run: letters, digits, '_' and '-'.")
@@ -31,7 +30,7 @@ NOW = timedelta(hours=1)
 @click.option("--base-url", help="Asks this host instead of the vendor's, e.g. a replay.")
 @click.option("--strict", is_flag=True, help="Fail where a row or a scanner would be left out.")
 def discover_command(
-    names: tuple[str, ...],
+    scanners: tuple[str, ...],
     run_id: str,
     data_dir: Path | None,
     clock: str | None,
@@ -45,11 +44,18 @@ def discover_command(
     direction, with tick size, lot size and precision. On the first day land the candidates, build,
     and discover again.
     """
+    from ingest.discovery.scanner_config import load_scanner
+
+    loaded = [load_scanner(name) for name in dict.fromkeys(scanners)]
+    # pyarrow and DuckDB are not waited for where a name is wrong.
+    from ingest.control.metered_client import client_by_hand
+    from ingest.discovery.pipeline import run_discovery
+
     settings = Settings()
     folder, moment = data_dir or settings.data, _clock(clock or settings.clock, base_url)
     report = run_discovery(
         run_id,
-        [load_scanner(name) for name in dict.fromkeys(names)],
+        loaded,
         data_dir=folder,
         clock=moment,
         settings=settings,

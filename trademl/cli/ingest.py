@@ -5,10 +5,8 @@ from pathlib import Path
 
 import click
 
-from ingest.control.metered_client import client_by_hand
-from ingest.sync import run_ingest
-from simulator.replay.server import ReplayServer
 from trademl.candidate_file import LAKE_ASSET_TYPES, listed_symbols
+from trademl.cli import names
 from trademl.cli.options import data_option, moment_of
 from trademl.clock import iso
 from trademl.errors import ConfigError
@@ -22,8 +20,18 @@ def ingest_group() -> None:
 
 
 @ingest_group.command("run")
-@click.option("--vendor", required=True, help="E.g. alpaca, binance, massive, file.")
-@click.option("--dataset", required=True, help="One of the vendor's datasets, e.g. assets.")
+@click.option(
+    "--vendor",
+    required=True,
+    shell_complete=names.vendors,
+    help="E.g. alpaca, binance, massive, file.",
+)
+@click.option(
+    "--dataset",
+    required=True,
+    shell_complete=names.datasets,
+    help="One of the vendor's datasets, e.g. assets.",
+)
 @click.option("--start", help="First day wanted, YYYY-MM-DD.")
 @click.option("--end", help="Last day wanted, inclusive, YYYY-MM-DD.")
 @click.option("--symbols", help="Comma-separated; without it all that the landed listing names.")
@@ -55,6 +63,12 @@ def ingest_run(
 
     Keys come from the environment or .env under the vendors' own names, see `trademl config show`.
     """
+    from ingest.sync import find_dataset, run_ingest
+
+    find_dataset(vendor, dataset)
+    # Checked before the rest is imported: a mistyped name is told at once.
+    from ingest.control.metered_client import client_by_hand
+
     if candidates and symbols is not None:
         raise ConfigError("give --symbols or --candidates, not both")
     settings = Settings()
@@ -93,6 +107,8 @@ def ingest_run(
 @click.option("--clock", help="Serve what was known by then; default: TRADEML_CLOCK, else now.")
 def replay_command(market: Path, port: int, faults: str, clock: str | None) -> None:
     """Serve a market in the vendors' wire formats until interrupted."""
+    from simulator.replay.server import ReplayServer
+
     moment = moment_of(Settings(), clock)
     try:
         server = ReplayServer(market, moment, faults, port=port)

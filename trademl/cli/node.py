@@ -20,7 +20,7 @@ from ingest.node.health import check_health
 from ingest.node.planning.audit import TABLES, Scope, TableAudit, audit, audit_minutes, window_of
 from ingest.node.repair import MOST_FILLS, backfill, repair
 from ingest.node.stages.missing_history import missing_history, queue_missing_history
-from trademl.cli import main_of
+from trademl.cli import main_of, names
 from trademl.cli.node_status import show_status, watch
 from trademl.clock import parse_clock
 from trademl.errors import Unavailable
@@ -81,7 +81,11 @@ def audit_group() -> None:
 
 
 @audit_group.command("gaps")
-@click.option("--tables", help=f"Comma-separated, of: {', '.join(TABLES)}; default: all.")
+@click.option(
+    "--tables",
+    shell_complete=names.audited_tables,
+    help=f"Comma-separated, of: {', '.join(TABLES)}; default: all.",
+)
 @click.option(
     "--days",
     type=click.IntRange(1),
@@ -122,7 +126,12 @@ def backfill_command(
 
 
 @click.command("repair")
-@click.option("--run-id", required=True, help="The run whose candidates are to be complete.")
+@click.option(
+    "--run-id",
+    required=True,
+    shell_complete=names.exports,
+    help="The run whose candidates are to be complete.",
+)
 @click.option(
     "--max-fills",
     type=click.IntRange(1),

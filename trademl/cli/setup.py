@@ -17,8 +17,9 @@ from dotenv import dotenv_values
 from ingest.catalog.capabilities import Registry, read_capabilities
 from ingest.control.clock import machine_clock
 from ingest.node.setup import ENVIRONMENT, Answers, Setup, State, preview, read_state, run_setup
+from trademl.cli import names
 from trademl.clock import parse_clock
-from trademl.errors import ConfigError
+from trademl.errors import ConfigError, unknown_name
 from trademl.log import log_to
 from trademl.settings import Settings, is_secret, profiles, variables
 from trademl.symbology import parse_symbols
@@ -38,7 +39,9 @@ def setup_group() -> None:
 @click.option("--data", "data_dir", type=click.Path(path_type=Path), help="The storage root.")
 @click.option("--env-file", type=click.Path(path_type=Path), default=".env", help="File to patch.")
 @click.option("--node-id", help="Names the node in leases and logs.")
-@click.option("--profile", help="The environment profile, TRADEML_ENV.")
+@click.option(
+    "--profile", shell_complete=names.environments, help="The environment profile, TRADEML_ENV."
+)
 @click.option("--max-inflight", type=click.IntRange(1), help="Requests at once per vendor.")
 @click.option("--maintenance-time", help="When maintenance runs, HH:MM in the node's time zone.")
 @click.option("--timezone", help="The node's time zone, e.g. America/New_York.")
@@ -203,7 +206,7 @@ def _checked(answers: Answers) -> Answers:
     if not answers.node_id:
         raise ConfigError("the node needs a name; give --node-id")
     if answers.profile not in profiles():
-        raise ConfigError(f"no profile {answers.profile!r}; there are: {', '.join(profiles())}")
+        raise ConfigError(unknown_name(answers.profile, "an environment profile", profiles()))
     if answers.timezone not in available_timezones():
         raise ConfigError(f"no time zone {answers.timezone!r}; give one such as America/New_York")
     try:

@@ -2,6 +2,8 @@
 
 import click
 
+from trademl.cli import names
+
 
 @click.group("stage")
 def stage_group() -> None:
@@ -24,7 +26,7 @@ def stage_list() -> None:
 
 
 @stage_group.command("show")
-@click.argument("stage_id")
+@click.argument("stage_id", shell_complete=names.stages)
 def stage_show(stage_id: str) -> None:
     """Print one stage, under its present or its old name."""
     from optimize.sleeve.stage_registry import resolve

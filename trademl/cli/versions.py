@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ingest.node.export import copy_control
+from trademl.cli import names
 from trademl.cli.options import data_option
 from trademl.errors import ConfigError
 from trademl.lake import versions as lake
@@ -27,7 +27,12 @@ def versions_command(data_dir: Path | None) -> None:
 
 
 @click.command("shell")
-@click.option("--version", "name", help="A published version; default: the newest.")
+@click.option(
+    "--version",
+    "name",
+    shell_complete=names.versions,
+    help="A published version; default: the newest.",
+)
 @click.option("--command", "-c", help="Run this SQL and leave.")
 @data_option
 def shell_command(name: str | None, command: str | None, data_dir: Path | None) -> None:
@@ -60,6 +65,9 @@ def shell_command(name: str | None, command: str | None, data_dir: Path | None) 
 
 def _control_views(data_dir: Path) -> list[str]:
     """SQL that shows the tables of the data node, which lie in an SQLite file."""
+    # It imports pyarrow, which a completion need not wait for.
+    from ingest.node.export import copy_control
+
     try:
         copies = copy_control(data_dir)
     except OSError as error:

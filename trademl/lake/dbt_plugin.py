@@ -30,3 +30,7 @@ class Plugin(BasePlugin):
         for folder in (lakehouse / "published", lakehouse / "tmp"):
             folder.mkdir(parents=True, exist_ok=True)
         lake.install_extensions()
+
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's
+        """Takes extensions from where every other connection of the project takes them."""
+        config["extension_directory"] = str(lake.EXTENSION_DIRECTORY)

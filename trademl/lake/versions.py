@@ -7,6 +7,7 @@ builder.
 """
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,23 @@ import duckdb
 from duckdb_extensions import import_extension
 
 from trademl.clock import iso, parse_clock
-from trademl.errors import ConfigError, DataError
+from trademl.errors import ConfigError, DataError, unknown_name
 
-PROJECT_ROOT = Path(__file__).resolve().parents[2]
-EXTENSION_DIRECTORY = PROJECT_ROOT / ".duckdb_extensions"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGED_PROJECT = _PACKAGE / "project"
+
+
+def user_cache() -> Path:
+    """The folder for what can be made again, of this user, by the XDG convention."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trademl"
+
+
+IS_INSTALLED = _PACKAGED_PROJECT.is_dir()
+"""Whether this is an installed package, which holds a copy of the dbt project; else a clone."""
+PROJECT_ROOT = _PACKAGED_PROJECT if IS_INSTALLED else _PACKAGE.parent
+"""The dbt project's folder. An installed one may be read-only: nothing is written into it."""
+EXTENSION_DIRECTORY = (user_cache() if IS_INSTALLED else PROJECT_ROOT) / ".duckdb_extensions"
+"""Where every connection of the project takes DuckDB's extensions from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +125,8 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
             return version
     if name is None:
         return versions[-1]
-    raise DataError(f"no published version {name!r}; `trademl versions` lists those there are")
+    names = [version.name for version in versions]
+    raise DataError(unknown_name(name, f"a published version under {data_dir}", names))
 
 
 def newest_version(data_dir: Path, clock: datetime) -> Version | None:

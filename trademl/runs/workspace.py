@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from trademl.errors import ConfigError, DataError
+from trademl.errors import ConfigError, DataError, unknown_name
 from trademl.files import replace_durably
 
 RUN_ID_PATTERN = re.compile(r"[A-Za-z0-9_-]+")
@@ -86,6 +86,12 @@ def runs_dir(data_dir: Path) -> Path:
     return data_dir / "runs"
 
 
+def run_ids(data_dir: Path) -> list[str]:
+    """The ids of all runs, in order; a working folder's name begins with a dot."""
+    found = runs_dir(data_dir).glob("[!.]*")
+    return sorted(path.name for path in found if path.is_dir())
+
+
 def find_run(data_dir: Path, run_id: str) -> Workspace:
     """The workspace of a finished run.
 
@@ -94,7 +100,9 @@ def find_run(data_dir: Path, run_id: str) -> Workspace:
     """
     root = runs_dir(data_dir) / check_run_id(run_id)
     if not root.is_dir():
-        raise ConfigError(f"no run {run_id!r} under {runs_dir(data_dir)}: check the run id")
+        raise ConfigError(
+            unknown_name(run_id, f"a run under {runs_dir(data_dir)}", run_ids(data_dir))
+        )
     return Workspace(run_id, root)
 
 

@@ -13,7 +13,7 @@ from ingest.node.stages.missing_history import SETTLE_DAYS, history_of, settled
 from ingest.payloads.endpoint import Endpoint
 from ingest.vendors.registry import of_logical
 from trademl.clock import parse_clock
-from trademl.errors import ConfigError, StaleData
+from trademl.errors import ConfigError, StaleData, unknown_name
 from trademl.lake import versions as lake
 from trademl.lake.sql import symbol_as_of
 from trademl.sessions import sessions_between
@@ -142,7 +142,7 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
     """
     unknown = sorted(set(scope.tables) - TABLES.keys())
     if unknown:
-        raise ConfigError(f"no audited table {unknown[0]!r}; there are: {', '.join(TABLES)}")
+        raise ConfigError(unknown_name(unknown[0], "an audited table", TABLES))
     version = lake.find_version(node.data_dir)
     if parse_clock(version.as_of).date() < scope.start:
         raise StaleData(

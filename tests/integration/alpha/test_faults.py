@@ -536,11 +536,11 @@ def test_the_commands(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # A run id stays with its clock, version and model: repeating it needs no further options.
     assert cli(alpha_command, "--run-id", "R1", *base)[0] == 0
     assert tree_hashes(data_dir / "runs" / "R1") == before
-    with pytest.raises(ConfigError, match="no run 'R9'"):
+    with pytest.raises(ConfigError, match="'R9' is not a run"):
         cli(validate_command, "--run-id", "R9", *base)
     with pytest.raises(ConfigError, match="not allowed"):
         cli(alpha_command, "--run-id", "../R", *base)
-    with pytest.raises(ConfigError, match="no model 'm9'"):
+    with pytest.raises(ConfigError, match="'m9' is not a trained model"):
         cli(alpha_command, "--run-id", "R2", "--model-id", "m9", *base)
     with pytest.raises(ConfigError, match="ranks without a model"):
         cli(alpha_command, "--run-id", "R2", "--profile", "crypto_long", "--model-id", "m1", *base)

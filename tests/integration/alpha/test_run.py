@@ -319,7 +319,7 @@ def test_a_deleted_artifact_is_restored_by_a_repeat(tmp_path: Path) -> None:
 def test_missing_things_are_one_clear_line(data_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no published version"):
         run(tmp_path, "R1", model=None)
-    with pytest.raises(DataError, match="no published version 'v999999'"):
+    with pytest.raises(DataError, match="'v999999' is not a published version"):
         run(data_dir, "R_v", version="v999999")
     with pytest.raises(DataError, match="needs model 'equities_xs'"):
         run(data_dir, "R_m", model=None)
@@ -327,6 +327,8 @@ def test_missing_things_are_one_clear_line(data_dir: Path, tmp_path: Path) -> No
         run(data_dir, "R_m", model=tmp_path)
     with pytest.raises(ConfigError, match="not allowed"):
         run(data_dir, "../R")
-    with pytest.raises(ConfigError, match="no profile"):
+    with pytest.raises(
+        ConfigError, match="'us_equities_lnog' is not a profile; did you mean 'us_equities_long'"
+    ):
         run(data_dir, "R_p", "us_equities_lnog")
     assert not any((data_dir / "runs" / name).exists() for name in ("R_v", "R_m", "R_p"))

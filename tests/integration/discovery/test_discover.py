@@ -547,7 +547,7 @@ def test_without_a_version_the_command_says_what_comes_next(market, tmp_path, sc
 @pytest.mark.parametrize(
     ("arguments", "error", "says"),
     [
-        (["--scanner=nope", "--run-id=r"], ConfigError, "no scanner 'nope'"),
+        (["--scanner=nope", "--run-id=r"], ConfigError, "'nope' is not a scanner"),
         (["--scanner=us_equities_momentum_long", "--run-id=../r"], ConfigError, "run id '../r'"),
         (["--scanner=us_equities_momentum_long", "--run-id=r"], ConfigError, "has no history"),
     ],

@@ -133,8 +133,8 @@ def test_wrong_arguments_are_named(tmp_path, arguments, complaint):
         ("tradingview", "AAPL", "'AAPL' is not a symbol: .* such as NYSE:BRK.B"),
         ("massive", "NASDAQ:AAPL", "'NASDAQ:AAPL' is not a symbol"),
         # What is well written goes on, to the next thing that is missing.
-        ("tradingview", "nasdaq:aapl", "no dataset 'x'"),
-        ("massive", "AMpB", "no dataset 'x'"),
+        ("tradingview", "nasdaq:aapl", "'x' is not a dataset of tradingview"),
+        ("massive", "AMpB", "'x' is not a dataset of massive"),
     ],
 )
 def test_symbols_are_spelt_as_the_vendor_wants_them(tmp_path, vendor, text, complaint):

@@ -90,7 +90,9 @@ def test_only_the_window_and_the_tables_of_the_scope_are_looked_at(node, data):
     publish(data, red("AAA", 5, 12))
     assert audit(node, Scope(date(2020, 3, 6), date(2020, 3, 12), (EQUITIES,)))[0].gaps == 0
     assert audit(node, Scope(FIRST, LAST, (COINS,)))[0].sessions == 0
-    with pytest.raises(ConfigError, match="no audited table 'curated/tea'; there are: curated/"):
+    with pytest.raises(
+        ConfigError, match="'curated/tea' is not an audited table; there are: curated/"
+    ):
         audit(node, Scope(FIRST, LAST, ("curated/tea",)))
 
 

@@ -148,9 +148,7 @@ def test_stepping_back_counts_sessions():
 
 
 def test_wrong_usage_is_told_before_anything_is_asked(tmp_path):
-    with pytest.raises(
-        ConfigError, match="no dataset 'bars' of vendor 'alpaca'; there are: alpaca"
-    ):
+    with pytest.raises(ConfigError, match="'bars' is not a dataset of alpaca; there are: assets"):
         ingest(tmp_path, "alpaca", "bars")
     with pytest.raises(ConfigError, match="start 2020-02-01 is after end 2020-01-01"):
         ingest(

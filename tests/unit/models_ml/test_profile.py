@@ -87,5 +87,7 @@ def test_what_is_no_yaml_is_a_configuration_error(tmp_path: Path, text: str) -> 
 
 
 def test_an_unknown_profile_lists_those_there_are() -> None:
-    with pytest.raises(ConfigError, match="'nope' cannot be read; there are: equities_xs, "):
+    with pytest.raises(
+        ConfigError, match="'nope' is not a training profile; there are: equities_xs, "
+    ):
         load_profile("nope")

@@ -110,7 +110,7 @@ def test_a_short_profile_needs_its_flag(tmp_path: Path) -> None:
 def test_unknown_names_list_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="crypto_long, us_equities_long"):
         load_profile("us_equities_lnog")
-    with pytest.raises(ConfigError, match=r"no profile '\.\./defaults'"):
+    with pytest.raises(ConfigError, match=r"'\.\./defaults' is not a profile"):
         load_profile("../defaults")
     with pytest.raises(ConfigError, match="does not exist"):
         load_profile("nowhere/at_all.yml")

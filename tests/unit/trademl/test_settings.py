@@ -136,7 +136,11 @@ def test_every_setting_has_a_row(show):
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("TRADEML_ENV", "moon", "TRADEML_ENV is 'moon'; there are: ci, dev, local, pi, prod,"),
+        (
+            "TRADEML_ENV",
+            "moon",
+            "TRADEML_ENV: 'moon' is not an environment profile; there are: ci, dev, local, pi, prod,",
+        ),
         ("TRADEML_FORWARD_QUOTA", "many", "setting forward_quota (environment):"),
         ("BACKFILL_MAX_DAYS_PER_TASK", "x", "setting max_days_per_task (environment):"),
         ("NODE_MAX_INFLIGHT_FMP", "few", "setting max_inflight.fmp (environment):"),

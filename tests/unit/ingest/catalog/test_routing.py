@@ -259,7 +259,7 @@ def test_what_a_plan_reaches_moves_with_the_day_of_asking(monkeypatch, tmp_path)
 
 def test_an_unknown_dataset_is_refused_with_the_known_ones():
     with pytest.raises(
-        ConfigError, match=r"no vendor serves a dataset 'tea'; there are: assets, calendar"
+        ConfigError, match=r"'tea' is not a dataset of the registry; there are: assets, calendar"
     ):
         vendors("tea")
 

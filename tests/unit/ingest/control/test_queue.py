@@ -437,7 +437,7 @@ def test_a_lease_that_cannot_be_written_spends_nothing(node, monkeypatch):
     [
         (work("A", 5, 5), "holds no day"),
         (work("A", kind="LATER"), "no kind of work 'LATER'"),
-        (work("A", dataset="tea"), "no vendor serves a dataset 'tea'"),
+        (work("A", dataset="tea"), "'tea' is not a dataset of the registry"),
     ],
 )
 def test_work_that_makes_no_sense_is_refused_whole(node, piece, message):

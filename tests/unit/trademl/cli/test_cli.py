@@ -119,10 +119,10 @@ def test_unknown_command_ends_the_process_with_2(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("stage", "show", "nope"), 2, "no stage 'nope'"),
+        (("stage", "show", "nope"), 2, "'nope' is not a stage"),
         (("build", "--clock", "yesterday"), 2, "clock 'yesterday'"),
         (("alpha", "--run-id", "../x"), 2, "run id '../x'"),
-        (("validate", "--run-id", "nope"), 2, "no run 'nope'"),
+        (("validate", "--run-id", "nope"), 2, "'nope' is not a run"),
         (("shell",), 3, "no published version"),
         (("shell", "--data", "o'neil"), 2, "must not hold '"),
         (("build", "--data", "a[1]*"), 2, "must not hold * [ ]"),

@@ -270,7 +270,7 @@ def test_other_symbols_than_the_stages_are_refused(run, data):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--profile", "moon"), "no profile 'moon'; there are: ci, dev, local"),
+        (("--profile", "moon"), "'moon' is not an environment profile; there are: ci, dev, local"),
         (("--timezone", "Mars/Base"), "no time zone 'Mars/Base'"),
         (("--maintenance-time", "25:00"), "maintenance time '25:00'"),
         (("--node-id", " "), "the node needs a name"),

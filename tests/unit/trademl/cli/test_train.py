@@ -9,7 +9,7 @@ from trademl.errors import ConfigError
 def test_the_command_reports_where_the_model_is(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models_ml.training.api.load_profile", lambda _: trained.profile)
+    monkeypatch.setattr("models_ml.profile.load_profile", lambda _: trained.profile)
     arguments = ["equities_xs", "--data", str(trained.data_dir), "--profile", "any"]
     result = CliRunner().invoke(train_command, arguments, catch_exceptions=False)
     assert result.exit_code == 0
@@ -22,5 +22,5 @@ def test_the_command_reports_where_the_model_is(
 
 def test_a_wrong_profile_is_the_users_error(trained: Trained) -> None:
     arguments = ["equities_xs", "--data", str(trained.data_dir), "--profile", "nope"]
-    with pytest.raises(ConfigError, match="'nope' cannot be read"):
+    with pytest.raises(ConfigError, match="'nope' is not a training profile"):
         CliRunner().invoke(train_command, arguments, catch_exceptions=False)

@@ -28,7 +28,7 @@ def test_nothing_is_visible_under_the_final_name_before_publication(tmp_path: Pa
     workspace = open_workspace(tmp_path, "R1")
     (workspace.data / "x.json").write_text("{}")
     assert not (runs_dir(tmp_path) / "R1").exists()
-    with pytest.raises(ConfigError, match="no run 'R1'"):
+    with pytest.raises(ConfigError, match="'R1' is not a run"):
         find_run(tmp_path, "R1")
     final = publish_workspace(tmp_path, workspace)
     assert find_run(tmp_path, "R1").root == final.root
