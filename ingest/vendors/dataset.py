@@ -51,7 +51,7 @@ class Tracking:
     """How the node keeps a dataset up to date.
 
     Attributes:
-        turn: Lower is asked earlier: listings before what they name.
+        turn: Lower is asked earlier: listings before what they name. Each is used once.
         last_expected: The last session whose data are published at a clock; of what changes
             slowly, the day from which on a landing is young enough.
         zone: The time zone of its sessions.

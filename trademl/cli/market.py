@@ -20,7 +20,9 @@ def market_group() -> None:
 @market_group.command("simulate")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--seed", type=int, required=True, help="The same seed gives the same bytes.")
-@click.option("--symbols", type=int, default=64, show_default=True, help="Number of equities.")
+@click.option(
+    "--symbols", type=int, default=64, show_default=True, help="Number of equities, 24 to 5000."
+)
 @click.option("--crypto", type=int, default=20, show_default=True, help="Number of coins.")
 @click.option("--start", type=_DAY, default="2019-01-02", show_default=True, help="First day.")
 @click.option("--end", type=_DAY, default="2024-12-31", show_default=True, help="Last day.")

@@ -91,7 +91,8 @@ def test_declarations_agree_with_one_another():
 
 def test_what_the_node_keeps_up_to_date_and_where_it_lands():
     """The whole table, as it is spread over the vendors' folders: a change of it is a decision."""
-    assert {one.dataset: [place.path for place in one.endpoints] for one in TRACKED} == {
+    places = {one.dataset: [place.path for place in one.endpoints] for one in TRACKED}
+    expected = {
         "assets": ["alpaca/assets"],
         "crypto_filters": ["binance/exchange_info"],
         "company_tickers": ["sec_edgar/company_tickers"],
@@ -120,6 +121,7 @@ def test_what_the_node_keeps_up_to_date_and_where_it_lands():
         "fundamentals_statements": ["fmp/cash_flow_statement"],
         "earnings_history": ["alphavantage/earnings"],
     }
+    assert places == expected
     assert {name: place.path for name, place in LISTINGS.items()} == {
         "assets": "alpaca/assets",
         "crypto_filters": "binance/exchange_info",

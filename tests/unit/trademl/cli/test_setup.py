@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from dotenv import dotenv_values
+from pydantic import SecretStr
 
 import trademl.cli
 from ingest.control.database import control_path
@@ -304,15 +305,9 @@ def test_it_asks_for_what_no_option_says_and_masks_keys(run, monkeypatch, data):
     code, out, err = run(*SYMBOLS, "--timezone", "UTC")
     assert (code, err) == (0, "")
     hidden = {text for text, is_hidden in asked if is_hidden}
-    assert hidden == {
-        "APCA_API_KEY_ID",
-        "APCA_API_SECRET_KEY",
-        "MASSIVE_API_KEY",
-        "FINNHUB_API_KEY",
-        "ALPHAVANTAGE_API_KEY",
-        "FMP_API_KEY",
-        "FRED_API_KEY",
-    }
+    secrets = [f for f in Settings.model_fields.values() if f.annotation is SecretStr]
+    assert hidden == {f.validation_alias.choices[0] for f in secrets}
+    assert {"APCA_API_SECRET_KEY", "FRED_API_KEY"} <= hidden
     assert "time zone" not in {text for text, _ in asked}
     found = dotenv_values(".env")
     assert (found["EDGE_NODE_ID"], found["FMP_API_KEY"]) == ("attic", HUSH)
