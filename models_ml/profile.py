@@ -220,9 +220,9 @@ class TrainingProfile:
 
 
 def _refuse_keys(params: dict[str, Parameter], forbidden: set[str]) -> dict[str, Parameter]:
-    found = sorted(forbidden & set(params))
-    if found:
-        raise ValueError(f"{found[0]} is not a trial's to set")
+    refused = sorted(forbidden & set(params))
+    if refused:
+        raise ValueError(f"{refused[0]} is not a trial's to set")
     return params
 
 
@@ -298,33 +298,33 @@ def parse_profile(content: Any, where: str) -> TrainingProfile:
 
 def disclosures(profile: TrainingProfile) -> tuple[str, ...]:
     """What a reader of the results must know: wherever the profile departs from the standard."""
-    said = [f"target: {profile.label.target} of ret_rel over {profile.label.horizon} sessions"]
+    lines = [f"target: {profile.label.target} of ret_rel over {profile.label.horizon} sessions"]
     trials = profile.trials
     if trials.session_stride > 1:
-        said.append(
+        lines.append(
             f"trials and controls see one session in {trials.session_stride}; the chosen one, all"
         )
     if trials.trees < STANDARD_TRIAL_TREES:
-        said.append(
+        lines.append(
             f"trials have {trials.trees} trees, fewer than the standard {STANDARD_TRIAL_TREES}"
         )
     small = [trial.name for trial in trials.grid if leaves(profile, trial) < STANDARD_TRIAL_LEAVES]
     if small:
-        said.append(
+        lines.append(
             f"{len(small)} trials have fewer than the standard {STANDARD_TRIAL_LEAVES} leaves: "
             f"{', '.join(small)}"
         )
     if trials.min_weight:
         years = -log2(trials.min_weight) * profile.weights.half_life_months / 12
-        said.append(
+        lines.append(
             f"trials and controls train without rows that weigh below {trials.min_weight:g} "
             f"(older than {years:.1f} years); the chosen one, with them"
         )
     if profile.controls.on_failure == "report":
-        said.append("a failing negative control is reported, it does not refuse")
+        lines.append("a failing negative control is reported, it does not refuse")
     if profile.gates:
-        said.append(f"gates differ from the seed: {profile.gates.reason}")
-    return tuple(said)
+        lines.append(f"gates differ from the seed: {profile.gates.reason}")
+    return tuple(lines)
 
 
 def leaves(profile: TrainingProfile, trial: Trial) -> int:

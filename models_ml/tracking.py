@@ -1,4 +1,4 @@
-"""The log of everything that was tried, in MLflow's SQLite store under the data directory."""
+"""The trial log: every configuration tried, in MLflow's SQLite store under the data directory."""
 
 import contextlib
 import logging
@@ -71,12 +71,12 @@ class TrialLog:
             from mlflow.tracking import MlflowClient
 
             self._client: Any = MlflowClient(tracking_uri=f"sqlite:///{models_dir / STORE}")
-            found = self._client.get_experiment_by_name(model)
+            experiment = self._client.get_experiment_by_name(model)
             # A scheme rather than a path: the data directory may move to another machine.
             location = f"mlflow-artifacts:/{model}"
             self._experiment: str = (
-                found.experiment_id
-                if found
+                experiment.experiment_id
+                if experiment
                 else self._client.create_experiment(model, artifact_location=location)
             )
 
@@ -108,14 +108,14 @@ class TrialLog:
 
     def count_configurations(self) -> int:
         """How many different configurations this experiment ever tried: DSR's N."""
-        seen: set[str] = set()
+        configurations: set[str] = set()
         token: str | None = None
         with _using_mlflow():
             while True:
                 page = self._client.search_runs(
                     [self._experiment], "tags.kind = 'trial'", page_token=token
                 )
-                seen |= {run.data.tags["configuration"] for run in page}
+                configurations |= {run.data.tags["configuration"] for run in page}
                 token = page.token
                 if not token:
-                    return len(seen)
+                    return len(configurations)

@@ -324,18 +324,18 @@ def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
 
 def _first_problem(error: ValidationError) -> str:
     """The first of pydantic's findings as one line with the key, the value got and the fix."""
-    found = error.errors(include_url=False)
-    first = found[0]
+    errors = error.errors(include_url=False)
+    first = errors[0]
     key = ".".join(str(part) for part in first["loc"]) or "profile"
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         reason = "unknown key: remove it or correct its spelling"
     elif first["type"] == "missing":
-        return f"{key} is missing: add it" + _others(found)
+        return f"{key} is missing: add it" + _others(errors)
     if first["type"] == "value_error":
-        return reason + _others(found)
-    return f"{key} = {first['input']!r}: {reason}" + _others(found)
+        return reason + _others(errors)
+    return f"{key} = {first['input']!r}: {reason}" + _others(errors)
 
 
-def _others(found: list[Any]) -> str:
-    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+def _others(errors: list[Any]) -> str:
+    return f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

@@ -1,1 +1,1 @@
-"""A simulated market, and a server that plays the vendors; ingest meets it over HTTP alone."""
+"""A simulated market, and a replay server of the vendors' APIs; ingest meets it over HTTP alone."""

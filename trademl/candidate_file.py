@@ -88,10 +88,10 @@ def read_candidate_file(path: Path) -> CandidateFile:
     except OSError as error:
         raise ConfigError(f"candidates {path}: {error.strerror or error}") from error
     try:
-        found = msgspec.json.decode(content, type=list[Record] | _Document)
+        decoded = msgspec.json.decode(content, type=list[Record] | _Document)
     except (msgspec.MsgspecError, ValueError) as error:
         raise refusal(path, str(error)) from error
-    document = found if isinstance(found, _Document) else _Document(found)
+    document = decoded if isinstance(decoded, _Document) else _Document(decoded)
     for record in document.data:
         _refuse_contradiction(record, path)
     return CandidateFile(content, tuple(document.data), document.meta)
@@ -116,8 +116,8 @@ def listed_symbols(path: Path, asset_types: Collection[str]) -> tuple[str, ...]:
         DataError: It is not a list of candidates.
     """
     records = read_candidate_file(path).records
-    wanted = (one for one in records if (one.asset_type or "spot") in asset_types)
-    return tuple(sorted({one.plain_symbol for one in wanted}))
+    matching = (record for record in records if (record.asset_type or "spot") in asset_types)
+    return tuple(sorted({record.plain_symbol for record in matching}))
 
 
 def refusal(path: Path, reason: str) -> DataError:

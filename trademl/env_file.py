@@ -61,10 +61,10 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def _check(path: Path, wanted: Mapping[str, str]) -> None:
-    found = dotenv_values(path)
-    for name, value in wanted.items():
-        if found.get(name) != value:
+def _check(path: Path, expected: Mapping[str, str]) -> None:
+    stored = dotenv_values(path)
+    for name, value in expected.items():
+        if stored.get(name) != value:
             raise ConfigError(
                 f"the value of {name} cannot be written to a .env file; remove line breaks and ${{"
             )

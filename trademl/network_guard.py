@@ -72,13 +72,13 @@ def no_network() -> Iterator[None]:
             sys.addaudithook(_GUARD.hook)
             _GUARD.is_installed = True
         _GUARD.depth += 1
-        seen = len(_GUARD.attempts)
+        n_before = len(_GUARD.attempts)
     try:
         yield
     finally:
         with _GUARD.lock:
             _GUARD.depth -= 1
-    if len(_GUARD.attempts) > seen:
+    if len(_GUARD.attempts) > n_before:
         raise NetworkForbidden(
-            f"the alpha cycle is offline but tried {_GUARD.attempts[seen]} and went on"
+            f"the alpha cycle is offline but tried {_GUARD.attempts[n_before]} and went on"
         )

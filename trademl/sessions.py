@@ -35,7 +35,7 @@ def sessions_between(start: date, end: date) -> list[Session]:
     Raises:
         ConfigError: The calendar does not reach that far.
     """
-    return [one for one in _of_years(start.year, end.year) if start <= one.day <= end]
+    return [session for session in _of_years(start.year, end.year) if start <= session.day <= end]
 
 
 @lru_cache(maxsize=8)

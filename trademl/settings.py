@@ -179,10 +179,10 @@ class Settings(BaseSettings):
 
     @field_validator("macro_series", mode="before")
     @classmethod
-    def _listed(cls, given: Any) -> Any:
-        if isinstance(given, str):
-            return tuple(name.strip() for name in given.split(",") if name.strip())
-        return given
+    def _listed(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -225,12 +225,12 @@ def sources() -> dict[str, str]:
     Raises:
         ConfigError: The environment's profile does not exist, or a file is not a table of settings.
     """
-    found = {name: "default" for name in Settings.model_fields if name not in _PER_VENDOR}
+    layer_of = {name: "default" for name in Settings.model_fields if name not in _PER_VENDOR}
     for layer, content in reversed(_layers()):
         for name, value in content.items():
             entries = [f"{name}.{vendor}" for vendor in value] if name in _PER_VENDOR else [name]
-            found |= dict.fromkeys(entries, layer)
-    return found
+            layer_of |= dict.fromkeys(entries, layer)
+    return layer_of
 
 
 def profiles() -> list[str]:
@@ -247,21 +247,23 @@ def variables(name: str) -> list[str]:
     """The environment variables that set a field, the first one that is set counts."""
     choices = Settings.model_fields[name].validation_alias
     if isinstance(choices, AliasChoices):
-        return [str(one) for one in choices.choices]
+        return [str(choice) for choice in choices.choices]
     return [] if name in _PER_VENDOR else [f"{_PREFIX}{name}".upper()]
 
 
 def unknown_variables() -> list[str]:
     """Variables that begin as settings do but set nothing, most likely misspelt; in order."""
-    known = {one for name in Settings.model_fields for one in variables(name)} | _ELSEWHERE
-    given = {key.upper() for table in (os.environ, dotenv_values(_DOTENV)) for key in table}
-    return sorted(key for key in given if key.startswith(_PREFIX) and key not in known)
+    known = {
+        variable for name in Settings.model_fields for variable in variables(name)
+    } | _ELSEWHERE
+    present = {key.upper() for table in (os.environ, dotenv_values(_DOTENV)) for key in table}
+    return sorted(key for key in present if key.startswith(_PREFIX) and key not in known)
 
 
 def _field_named(name: str) -> str:
     """The field that pydantic names in an error, where it may call it by a variable."""
-    found = (field for field in Settings.model_fields if name in variables(field))
-    return next(found, name)
+    fields = (field for field in Settings.model_fields if name in variables(field))
+    return next(fields, name)
 
 
 def _layers(*, with_dotenv: bool = True) -> list[Layer]:
@@ -274,22 +276,22 @@ def _layers(*, with_dotenv: bool = True) -> list[Layer]:
     ]
 
 
-def _from_variables(given: Mapping[str, str | None]) -> dict[str, Any]:
+def _from_variables(table: Mapping[str, str | None]) -> dict[str, Any]:
     """The fields that a table of variables sets; entries of single vendors are gathered."""
-    upper = {key.upper(): value for key, value in given.items() if value is not None}
-    found: dict[str, Any] = {}
+    upper = {key.upper(): value for key, value in table.items() if value is not None}
+    fields: dict[str, Any] = {}
     for name in Settings.model_fields:
         values = [upper[variable] for variable in variables(name) if variable in upper]
         if values:
-            found[name] = values[0]
+            fields[name] = values[0]
     for field, start in _PER_VENDOR.items():
         entries = {
             _vendor(key.removeprefix(start)): value
             for key, value in upper.items()
             if key.startswith(start)
         }
-        found |= {field: entries} if entries else {}
-    return found
+        fields |= {field: entries} if entries else {}
+    return fields
 
 
 def _vendor(name: str) -> str:

@@ -1,4 +1,4 @@
-"""How symbols are written: by people, in the lake, and by vendors.
+"""Symbol notations: parsing, and conversion between the lake and vendors.
 
 Vendors spell share classes differently (``BRK-B`` for the lake's ``BRK.B``). What is asked of a
 vendor is spelled its way, and what it says is read the lake's way wherever the program compares it
@@ -55,10 +55,10 @@ def parse_symbols(text: str, *, with_exchange: bool = False) -> tuple[str, ...]:
     Raises:
         ConfigError: None is named, or one is not a symbol.
     """
-    named = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
-    if not named:
+    names = [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
+    if not names:
         raise ConfigError("no symbol is named; leave the option away to take the landed listing")
-    return tuple(dict.fromkeys(_symbol(name, with_exchange) for name in named))
+    return tuple(dict.fromkeys(_symbol(name, with_exchange) for name in names))
 
 
 def _symbol(name: str, with_exchange: bool) -> str:
@@ -79,11 +79,11 @@ def to_vendor(symbol: str, class_mark: str) -> str:
         symbol: The lake's symbol, e.g. ``BRK.B``.
         class_mark: What the vendor writes before a share class, ``.`` or ``-``.
     """
-    found = _WITH_DOT.fullmatch(symbol) if class_mark == "-" else None
-    return f"{found[1]}-{found[2]}" if found else symbol
+    match = _WITH_DOT.fullmatch(symbol) if class_mark == "-" else None
+    return f"{match[1]}-{match[2]}" if match else symbol
 
 
 def from_vendor(symbol: str, class_mark: str) -> str:
     """A vendor's symbol as the lake writes it; see ``to_vendor``."""
-    found = _WITH_HYPHEN.fullmatch(symbol) if class_mark == "-" else None
-    return f"{found[1]}.{found[2]}" if found else symbol
+    match = _WITH_HYPHEN.fullmatch(symbol) if class_mark == "-" else None
+    return f"{match[1]}.{match[2]}" if match else symbol

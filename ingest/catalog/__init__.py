@@ -1,1 +1,1 @@
-"""What vendors serve, and who is asked first."""
+"""Vendor capabilities, and the order in which vendors are asked."""

@@ -1,4 +1,4 @@
-"""What every vendor serves, and its limits: ``seeds/flow_data/vendor_capabilities.csv``."""
+"""Vendor capabilities and limits: ``seeds/flow_data/vendor_capabilities.csv``."""
 
 import csv
 from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Which vendors to ask for a dataset, in which order."""
+"""Routing: which vendors to ask for a dataset, in which order."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

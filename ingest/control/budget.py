@@ -1,4 +1,4 @@
-"""What vendors may still be asked: token buckets per minute, slices of the day, freezes.
+"""Vendor call budgets: token buckets per minute, slices of the day, freezes.
 
 The state lives in the control file and changes in the caller's transaction, so that a lease and
 what it costs are written together or not at all.

@@ -1,4 +1,4 @@
-"""The data node's time: a wall clock for dates, checked against one that nobody can set.
+"""The data node's clock: wall time for dates, checked against the machine's steady clock.
 
 Leases, backoffs and budgets last for seconds that really pass. A wall clock that is put right (a
 machine without a battery, a first answer from NTP) would end all of them at once or make them

@@ -1,4 +1,4 @@
-"""The tasks that may run now, in the order of the queue, without reading those that may not.
+"""Selection of the runnable tasks in queue order, without reading those that may not run.
 
 A lane may hold a million tasks of a vendor that has no capacity. Tasks are therefore looked up by
 dataset and kind, and only for those that some vendor could serve at this moment.

@@ -1,4 +1,4 @@
-"""What one node allows itself, from its settings."""
+"""Limits of one node on calls and parallel work, from its settings."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ def limits_from(settings: Settings, vendors: Collection[str]) -> NodeLimits:
 def _by_vendor(
     setting: str, table: Mapping[str, _Number], vendors: Collection[str]
 ) -> dict[str, _Number]:
-    found = {}
+    by_vendor = {}
     for name, value in table.items():
         vendor = canonical_vendor(name)
         if vendor != "default" and vendor not in vendors:
@@ -71,5 +71,5 @@ def _by_vendor(
             raise ConfigError(
                 f"setting {setting} names no vendor of the registry: {name}; there are: {known}"
             )
-        found[vendor] = value
-    return found
+        by_vendor[vendor] = value
+    return by_vendor

@@ -1,4 +1,4 @@
-"""Calls of commands typed by hand count in the data node's budget, where there is a node."""
+"""Metering of commands typed by hand: their calls count in the data node's budget."""
 
 import time
 from collections.abc import Callable

@@ -86,19 +86,19 @@ def finish_run(
         DataError: There is no such run, it has ended before, or JSON cannot hold the metrics.
     """
     with control.transaction() as tx:
-        found = tx.con.execute(
+        cursor = tx.con.execute(
             "update pipeline_runs set status = ?, finished_at = ?, metrics_json = ?,"
             " artifact_uri = ? where id = ? and status = 'RUNNING'",
             (status, tx.at, None if metrics is None else _json(metrics), artifact_uri, run_id),
         )
-        if not found.rowcount:
+        if not cursor.rowcount:
             raise DataError(f"no run {run_id} is running; it ended before or never began")
 
 
 def interrupt_runs(control: Control, pipeline_names: Collection[str]) -> int:
     """Records that runs of these pipelines, still said to be running, died; how many there were."""
     with control.transaction() as tx:
-        found = [
+        counts = [
             tx.con.execute(
                 "update pipeline_runs set status = 'FAILED', finished_at = ?, metrics_json = ?"
                 " where pipeline_name = ? and status = 'RUNNING'",
@@ -106,7 +106,7 @@ def interrupt_runs(control: Control, pipeline_names: Collection[str]) -> int:
             ).rowcount
             for name in pipeline_names
         ]
-    return sum(found)
+    return sum(counts)
 
 
 def pipeline_runs(

@@ -74,7 +74,7 @@ class Queue:
         self._limits = limits or NodeLimits()
         self.budget = Budget(control, registry, self._limits)
 
-    def add(self, works: Iterable[Work], *, retry: bool = False) -> int:
+    def add(self, work_items: Iterable[Work], *, retry: bool = False) -> int:
         """Queues work, cut to the longest window of its dataset, where it is not queued already.
 
         Windows that waiting or leased tasks of the symbol already hold are left out, whatever
@@ -85,7 +85,7 @@ class Queue:
         to it.
 
         Args:
-            works: What is to be fetched.
+            work_items: What is to be fetched.
             retry: Whether tasks that failed today are opened too: somebody mended the cause.
 
         Returns:
@@ -94,9 +94,9 @@ class Queue:
         Raises:
             ConfigError: An empty window, an unknown kind, or a dataset that nobody serves.
         """
-        works = tuple(works)
+        work_items = tuple(work_items)
         with self._control.transaction() as tx:
-            return add_all(tx, works, self.longest, retry=retry)
+            return add_all(tx, work_items, self.longest, retry=retry)
 
     def lease_next(
         self,
@@ -264,7 +264,7 @@ class Queue:
             is_over = turn >= next_midnight(tx)
             try_again(tx, lease, MAX_ATTEMPTS if is_over else attempts, turn, error, StaleData.code)
 
-    def defer(self, lease: Lease, reason: Reason, said: str | None = None) -> None:
+    def defer(self, lease: Lease, reason: Reason, message: str | None = None) -> None:
         """Gives a task back that could not be worked on; this is not an attempt.
 
         Args:
@@ -272,7 +272,7 @@ class Queue:
             reason: ``no_capacity``: again in five minutes; ``budget``: after the UTC day;
                 ``key``: at once, when its vendor is not frozen any more; ``stopped``: at
                 once.
-            said: What the vendor said, without keys; none where the reason says it all.
+            message: What the vendor said, without keys; none where the reason says it all.
 
         Raises:
             LeaseLost: The task is somebody else's by now.
@@ -280,8 +280,8 @@ class Queue:
         with self._control.transaction() as tx:
             hold(tx, lease)
             until = next_midnight(tx) if reason == "budget" else tx.later(_WAITS[reason])
-            code = WrongKey.code if said else reason.upper()
-            release(tx, lease, "PENDING", until, said or reason, code)
+            code = WrongKey.code if message else reason.upper()
+            release(tx, lease, "PENDING", until, message or reason, code)
 
     def abandon(self, owner: str) -> int:
         """Gives back all tasks of an owner that is known to be dead: an attempt of each.
@@ -344,24 +344,24 @@ class Queue:
         """
         with self._control.transaction() as tx:
             tx.con.execute("delete from cooldowns where ends_at <= ?", (tx.at,))
-            found = [
+            deleted = [
                 tx.con.execute(
                     "delete from backfill_queue where status = ? and updated_at <= ?",
                     (status, stamp(tx.now - timedelta(days=days))),
                 ).rowcount
                 for status, days in (("FAILED", failed_days), ("DONE", done_days))
             ]
-            return sum(found)
+            return sum(deleted)
 
     def has_due(self, kinds: Collection[Kind] = KINDS) -> bool:
         """Whether a task of these kinds waits for nothing but a vendor with capacity."""
         with self._control.transaction() as tx:
-            found = tx.con.execute(
+            rows = tx.con.execute(
                 "select distinct kind from backfill_queue where status = 'PENDING'"
                 " and (next_not_before is null or next_not_before <= ?)",
                 (tx.at,),
             ).fetchall()
-        return any(kind in kinds for (kind,) in found)
+        return any(kind in kinds for (kind,) in rows)
 
     def counts(self) -> dict[tuple[str, str], int]:
         """Tasks by kind and status."""

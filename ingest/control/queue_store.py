@@ -1,4 +1,4 @@
-"""What is written to a row of ``backfill_queue``, and to the lease on it."""
+"""Writes to the rows of ``backfill_queue`` and to the leases on them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -22,11 +22,15 @@ class LeaseLost(DataError):
 
 
 def add_all(
-    tx: Transaction, works: Iterable[Work], longest: Callable[[str], int], *, retry: bool = False
+    tx: Transaction,
+    work_items: Iterable[Work],
+    longest: Callable[[str], int],
+    *,
+    retry: bool = False,
 ) -> int:
     """Queues sound work, each cut to its dataset's longest window, or nothing of it."""
     queued = 0
-    for work in works:
+    for work in work_items:
         work.check()
         queued += add_work(tx, work, longest(work.dataset), retry=retry)
     return queued
@@ -106,10 +110,10 @@ def interrupted(tx: Transaction, held: list[tuple[int, int, str, str]]) -> None:
         held: Number of a task, its attempts so far, what is said of it, and that in one word.
     """
     tx.con.executemany("delete from leases where task_id = ?", [(task,) for task, *_ in held])
-    again = 0
-    for task, before, error, code in sorted(held, key=lambda one: (-one[1], one[0])):
-        wait = again * APART_SECONDS if before else 0
-        again += before > 0
+    postponed = 0
+    for task, before, error, code in sorted(held, key=lambda row: (-row[1], row[0])):
+        wait = postponed * APART_SECONDS if before else 0
+        postponed += before > 0
         is_last = before + 1 >= MAX_ATTEMPTS
         tx.con.execute(
             "update backfill_queue set status = ?, attempts = ?, lease_owner = null,"
@@ -146,18 +150,18 @@ def hold(tx: Transaction, lease: Lease) -> int:
 
     One that has ended but was taken by nobody holds: no harm can be done any more.
     """
-    found = tx.con.execute(
+    row = tx.con.execute(
         "select attempts from backfill_queue join leases on task_id = backfill_queue.id"
         " where leases.id = ? and task_id = ?",
         (lease.id, lease.task.id),
     ).fetchone()
-    if found is None:
+    if row is None:
         raise LeaseLost(
             f"lease {lease.id} of {lease.owner} on task {lease.task.id} "
             f"({lease.task.dataset} {lease.task.symbol or ''}) has ended; leave the task alone, "
             "the queue gives it out again"
         )
-    return int(found[0])
+    return int(row[0])
 
 
 def release(
@@ -234,11 +238,11 @@ def step_aside(tx: Transaction, passed: list[Task]) -> None:
 
 def cooldowns(tx: Transaction, task: Task) -> dict[str, str]:
     """Vendors that are not entitled to a task's data, and until when they are not asked."""
-    found = tx.con.execute(
+    cursor = tx.con.execute(
         "select vendor, ends_at from cooldowns where dataset = ? and symbol = ? and ends_at > ?",
         (task.dataset, task.symbol or "", tx.at),
     )
-    return dict(found.fetchall())
+    return dict(cursor.fetchall())
 
 
 def next_midnight(tx: Transaction) -> str:

@@ -1,4 +1,4 @@
-"""What a control file says, read without touching it: a look never blocks a node, nor waits for it.
+"""Read-only access to the control database: a look never blocks a node, nor waits for it.
 
 A read-only connection sees the last committed state (WAL), makes no file and moves no clock.
 """
@@ -118,7 +118,7 @@ def read_state(
         runs = con.execute(_RUNS, (most_runs,)).fetchall()
     return NodeState(
         tuple(tasks),
-        tuple(said for (said,) in troubles),
+        tuple(trouble for (trouble,) in troubles),
         states,
         tuple(RunState(name, status, moment_of(at), error) for name, status, at, error in runs),
     )
@@ -135,12 +135,12 @@ def latest_run(path: Path, name: str) -> tuple[datetime, dict[str, Any]] | None:
         DataError: It cannot be read.
     """
     with _reading(path) as con:
-        found = con.execute(
+        row = con.execute(
             "select started_at, coalesce(metrics_json, '{}') from pipeline_runs"
             " where pipeline_name = ? order by started_at desc, rowid desc limit 1",
             (name,),
         ).fetchone()
-    return (moment_of(found[0]), json.loads(found[1])) if found else None
+    return (moment_of(row[0]), json.loads(row[1])) if row else None
 
 
 def read_spent(path: Path, day: date) -> dict[str, int]:
@@ -154,11 +154,11 @@ def read_spent(path: Path, day: date) -> dict[str, int]:
         DataError: It cannot be read.
     """
     with _reading(path) as con:
-        found = con.execute(
+        rows = con.execute(
             "select vendor, sum(spent) from vendor_days where day = ? group by vendor",
             (day.isoformat(),),
         ).fetchall()
-    return dict(found)
+    return dict(rows)
 
 
 def spent_lately(path: Path, clock: NodeClock) -> Callable[[], Mapping[str, int]]:
@@ -197,8 +197,8 @@ def agreed_start(path: Path, boot: str) -> datetime | None:
         DataError: It cannot be read.
     """
     with _reading(path) as con:
-        found = con.execute("select started_at from node_clock where boot = ?", (boot,)).fetchone()
-    return moment_of(found[0]) if found else None
+        row = con.execute("select started_at from node_clock where boot = ?", (boot,)).fetchone()
+    return moment_of(row[0]) if row else None
 
 
 def last_error(path: Path) -> str:
@@ -211,12 +211,12 @@ def last_error(path: Path) -> str:
         DataError: It cannot be read.
     """
     with _reading(path) as con:
-        found = con.execute(
+        row = con.execute(
             "select dataset || ' ' || symbol || ': ' || last_error from backfill_queue"
             " where attempts > 0 and last_error is not null"
             " order by updated_at desc limit 1"
         ).fetchone()
-    return " ".join(found[0].split()).replace(" :", ":") if found else ""
+    return " ".join(row[0].split()).replace(" :", ":") if row else ""
 
 
 def read_table(path: Path, name: str) -> pa.Table:
@@ -262,9 +262,9 @@ def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:
     ).fetchone()
     if not frozen_until:
         return VendorState(vendor, spent, inflight, None)
-    found = con.execute(
+    row = con.execute(
         f"select last_error from {_TROUBLED} and vendor = ? order by updated_at desc limit 1",
         (vendor,),
     ).fetchone()
-    reason = found[0] if found else ""
+    reason = row[0] if row else ""
     return VendorState(vendor, spent, inflight, moment_of(frozen_until), reason)

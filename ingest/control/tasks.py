@@ -1,4 +1,4 @@
-"""The words of the ingest queue: work to queue, tasks in it, leases on them."""
+"""Types of the ingest queue: work to queue, tasks in it, leases on them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -129,9 +129,9 @@ def read_scan(path: Path) -> tuple[dict[str, Values], int]:
     rows: dict[str, dict[str, Any]] = {}
     for cell in cells:
         name = cell["field"]
-        asked = name if cell["timeframe"] == DAILY else f"{name}|{cell['timeframe']}"
+        column = name if cell["timeframe"] == DAILY else f"{name}|{cell['timeframe']}"
         value = cell["value"]
-        rows.setdefault(cell["symbol"], {})[asked] = (
+        rows.setdefault(cell["symbol"], {})[column] = (
             None if value is None else msgspec.json.decode(value)
         )
     return dict(rows), cells[0]["total_count"] if cells else 0
@@ -139,14 +139,14 @@ def read_scan(path: Path) -> tuple[dict[str, Values], int]:
 
 def sort_rows(rows: Mapping[str, Values], scanner: Scanner) -> Sorted:
     """Tells candidates from rows that cannot be any."""
-    found = Sorted()
+    sorted_rows = Sorted()
     for symbol, values in rows.items():
         made = candidate_of(symbol, values, scanner)
         if isinstance(made, Candidate):
-            found.candidates.append(made)
+            sorted_rows.candidates.append(made)
         else:
-            found.rejections.append(Rejection(symbol, scanner.name, made))
-    return found
+            sorted_rows.rejections.append(Rejection(symbol, scanner.name, made))
+    return sorted_rows
 
 
 def candidate_of(symbol: str, values: Values, scanner: Scanner) -> Candidate | str:

@@ -26,18 +26,18 @@ _READY = {
 """Fields of a selection-ready record by the vendor's column."""
 
 
-def write_candidates(folder: Path, found: Sequence[Candidate], meta: dict[str, Any]) -> Path:
+def write_candidates(folder: Path, candidates: Sequence[Candidate], meta: dict[str, Any]) -> Path:
     """Writes the consolidated candidates; a validated list of earlier ones goes away before."""
     (folder / VALIDATED).unlink(missing_ok=True)
-    records = [canonical(item) for item in found]
+    records = [canonical(item) for item in candidates]
     return write_candidate_file(folder / CANDIDATES, records, meta)
 
 
 def write_validated(
-    folder: Path, found: Sequence[Candidate], meta: dict[str, Any], benchmarks: frozenset[str]
+    folder: Path, candidates: Sequence[Candidate], meta: dict[str, Any], benchmarks: frozenset[str]
 ) -> Path:
     """Writes the list that selection reads, best traded first."""
-    records = [ready(item, benchmarks) for item in found]
+    records = [ready(item, benchmarks) for item in candidates]
     return write_candidate_file(folder / VALIDATED, records, meta)
 
 

@@ -1,4 +1,4 @@
-"""How candidates can be ordered: tick, lot and precision, from rules and landed filters only."""
+"""Instrument metadata: tick, lot and precision, from rules and landed filters only."""
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
@@ -64,10 +64,10 @@ def read_tick_rules(path: Path = TICK_SEED) -> tuple[TickRule, ...]:
 def read_filters(data_dir: Path, clock: datetime) -> dict[str, Instrument]:
     """Binance's filters by pair, of the newest landing at the clock; none where none was landed."""
     landed = bookmarks.landed(data_dir, schema.EXCHANGE_INFO)
-    known = [found for found in landed if found.ingested_at <= clock]
+    known = [envelope for envelope in landed if envelope.ingested_at <= clock]
     if not known:
         return {}
-    newest = max(known, key=lambda found: (found.ingested_at, found.path.name))
+    newest = max(known, key=lambda envelope: (envelope.ingested_at, envelope.path.name))
     with pq.ParquetFile(newest.path) as file:
         rows = file.read(columns=["symbol", "tick_size", "step_size"]).to_pylist()
     source = f"{schema.EXCHANGE_INFO.path}/{newest.path.stem}"

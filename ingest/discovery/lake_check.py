@@ -1,4 +1,4 @@
-"""Whether the lake holds what a scanner found: only that may go on to selection."""
+"""Check of candidates against the lake: only what it holds may go on to selection."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ def check_lake(
     version = lake.newest_version(data_dir, clock)
     if version is None:
         return None
-    given = {
+    parameters = {
         "toxic": (clock - timedelta(days=rules.toxic_days)).date(),
         "today": clock.date(),
         "toxic_word": TOXIC,
@@ -72,13 +72,13 @@ def check_lake(
         "stale_word": STALE,
     }
     with lake.open_version(data_dir, version) as connection:
-        rows = connection.execute(_HELD, given).fetchall()
+        rows = connection.execute(_HELD, parameters).fetchall()
     reasons = {(asset_class, symbol): reason for asset_class, symbol, reason in rows}
-    found = Checked(version.name, [], [])
+    checked = Checked(version.name, [], [])
     for item in candidates:
         reason = reasons.get((item.asset_class, item.ticker), NOT_IN_LAKE)
         if reason is None:
-            found.held.append(item)
+            checked.held.append(item)
         else:
-            found.refused.append(Rejection(item.symbol, ",".join(item.scanners), reason))
-    return found
+            checked.refused.append(Rejection(item.symbol, ",".join(item.scanners), reason))
+    return checked

@@ -93,16 +93,16 @@ def run_discovery(
     scanned, failed = scan_all(job, scanners)
     if failed and (strict or not scanned):
         raise failure(failed)
-    rejections = [item for one in scanned for item in one.rejections]
+    rejections = [item for scan in scanned for item in scan.rejections]
     _refuse_any(rejections if strict else ())
-    found = consolidate(item for one in scanned for item in one.kept)
-    funnel = _funnel(scanned, found)
-    _require_some(run_id, found, funnel, rejections)
+    candidates = consolidate(item for scan in scanned for item in scan.kept)
+    funnel = _funnel(scanned, candidates)
+    _require_some(run_id, candidates, funnel, rejections)
     reasons = {name: str(error) for name, error in failed.items()}
-    told = _told(run_id, clock, scanned, reasons)
-    listed = write_candidates(folder, found, {**told, **_counted(funnel, rejections)})
-    notes = tuple(f"{one.scanner.name}: {one.note}" for one in scanned if one.note)
-    checked = check_lake(data_dir, found, rules, clock)
+    meta = _run_metadata(run_id, clock, scanned, reasons)
+    listed = write_candidates(folder, candidates, {**meta, **_counted(funnel, rejections)})
+    notes = tuple(f"{scan.scanner.name}: {scan.note}" for scan in scanned if scan.note)
+    checked = check_lake(data_dir, candidates, rules, clock)
     if checked is None:
         return DiscoveryReport(listed, None, funnel, reasons, tuple(rejections), notes)
     rejections += checked.refused
@@ -111,13 +111,13 @@ def run_discovery(
     pool = _pool(checked.held, rules, job, funnel)
     rejections += pool.left_out
     _require_some(run_id, pool.chosen, funnel, rejections)
-    told |= {"version": checked.version, "metadata_coverage": pool.coverage}
-    told |= _counted(funnel, rejections)
-    validated = write_validated(folder, pool.chosen, told, rules.benchmarks)
+    meta |= {"version": checked.version, "metadata_coverage": pool.coverage}
+    meta |= _counted(funnel, rejections)
+    validated = write_validated(folder, pool.chosen, meta, rules.benchmarks)
     return DiscoveryReport(listed, validated, funnel, reasons, tuple(rejections), notes)
 
 
-def _told(
+def _run_metadata(
     run_id: str, clock: datetime, scanned: Sequence[Scanned], failed: dict[str, str]
 ) -> dict[str, Any]:
     """How the candidates came about."""
@@ -125,7 +125,7 @@ def _told(
         "run_id": run_id,
         "generated_at": iso(clock),
         "engine_version": __version__,
-        "scanners": [one.described() for one in scanned],
+        "scanners": [scan.described() for scan in scanned],
         "failed": failed,
     }
 
@@ -145,27 +145,27 @@ def _refuse_any(rejections: Sequence[Rejection]) -> None:
         )
 
 
-def _funnel(scanned: Sequence[Scanned], found: Sequence[Candidate]) -> dict[str, int]:
+def _funnel(scanned: Sequence[Scanned], candidates: Sequence[Candidate]) -> dict[str, int]:
     """Counts after each stage; a symbol in two scans counts twice until it is consolidated."""
-    kept = sum(len(one.kept) for one in scanned)
-    not_excluded = kept + sum(len(one.foreign) for one in scanned)
+    kept = sum(len(scan.kept) for scan in scanned)
+    not_excluded = kept + sum(len(scan.foreign) for scan in scanned)
     return {
-        "matched": sum(one.matched for one in scanned),
-        "discovered": sum(one.taken for one in scanned),
-        "well_formed": not_excluded + sum(len(one.excluded) for one in scanned),
+        "matched": sum(scan.matched for scan in scanned),
+        "discovered": sum(scan.taken for scan in scanned),
+        "well_formed": not_excluded + sum(len(scan.excluded) for scan in scanned),
         "not_excluded": not_excluded,
         "quote_normalised": kept,
-        "consolidated": len(found),
+        "consolidated": len(candidates),
     }
 
 
-def _pool(found: Sequence[Candidate], rules: Rules, job: Job, funnel: dict[str, int]) -> _Pool:
+def _pool(candidates: Sequence[Candidate], rules: Rules, job: Job, funnel: dict[str, int]) -> _Pool:
     """Instruments, identities and the cap; adds its stages to the funnel.
 
     The guardrail holds for what stands for an identity: an alternative may be less well known.
     """
     equipped = instruments.equip(
-        found,
+        candidates,
         instruments.read_tick_rules(),
         instruments.read_filters(job.data_dir, job.clock),
         job.clock,
@@ -201,7 +201,7 @@ def _require_some(
     why = f"; rejected: {described(rejections)}" if rejections else ""
     advice = (
         "land them with `trademl ingest run --candidates`, build, and discover again"
-        if any(one.reason in (NOT_IN_LAKE, STALE) for one in rejections)
+        if any(rejection.reason in (NOT_IN_LAKE, STALE) for rejection in rejections)
         else "loosen the scanners' filters or check what the market holds"
     )
     raise DataError(f"run {run_id} has no candidates ({stages}{why}); {advice}")

@@ -1,4 +1,4 @@
-"""What holds for every discovery, whatever its scanners are."""
+"""Rules of every discovery, whatever its scanners are."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Scanners: layers of YAML laid over each other, checked completely before anything is asked."""
+"""Scanner configuration: layers of YAML, checked completely before anything is asked."""
 
 import re
 from dataclasses import dataclass
@@ -192,27 +192,27 @@ def _locate(name: str) -> Path:
 
 def _chain(path: Path) -> list[tuple[Path, Layer]]:
     """The layers of a scanner, the lowest first."""
-    found: list[tuple[Path, Layer]] = []
+    layers: list[tuple[Path, Layer]] = []
     following: Path | None = path
     while following is not None:
-        passed = [layer_path for layer_path, _ in found]
+        passed = [layer_path for layer_path, _ in layers]
         if following in passed:
             circle = " -> ".join(_shown(step) for step in (*passed, following))
             raise ConfigError(f"scanner presets go round in a circle: {circle}; break it")
         layer = _read(following)
-        found.append((following, layer))
+        layers.append((following, layer))
         following = _base(following, layer)
-    return found[::-1]
+    return layers[::-1]
 
 
 def _base(path: Path, layer: Layer) -> Path | None:
     if layer.base_preset is None:
         return None
-    places = (path.parent / layer.base_preset, SCANNER_DIRECTORY / layer.base_preset)
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
+    candidates = (path.parent / layer.base_preset, SCANNER_DIRECTORY / layer.base_preset)
+    base = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if base is None:
         raise ConfigError(f"{_shown(path)}: base_preset {layer.base_preset!r} does not exist")
-    return found.resolve()
+    return base.resolve()
 
 
 def _read(path: Path) -> Layer:
@@ -235,12 +235,12 @@ def _symbols_of(path: Path) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"include_symbol_files: {path.name} cannot be read: {error}") from error
-    found = [symbol for line in lines if (symbol := line.partition("#")[0].strip())]
-    wrong = next((symbol for symbol in found if _SYMBOL.fullmatch(symbol) is None), None)
-    if wrong is not None or not found:
-        told = f"{wrong!r} is not an EXCHANGE:SYMBOL" if found else "it names no symbol"
-        raise ConfigError(f"include_symbol_files: {path.name}: {told}; write one a line")
-    return found
+    symbols = [symbol for line in lines if (symbol := line.partition("#")[0].strip())]
+    wrong = next((symbol for symbol in symbols if _SYMBOL.fullmatch(symbol) is None), None)
+    if wrong is not None or not symbols:
+        reason = f"{wrong!r} is not an EXCHANGE:SYMBOL" if symbols else "it names no symbol"
+        raise ConfigError(f"include_symbol_files: {path.name}: {reason}; write one a line")
+    return symbols
 
 
 def _refuse_number_as_text(path: Path, condition: Filter) -> None:

@@ -1,4 +1,4 @@
-"""Scanners at work: each asks and lands by itself, whatever becomes of the others."""
+"""Execution of scanners: each asks and lands by itself, whatever becomes of the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,24 +72,24 @@ def scan_all(
 
 def failure(failed: dict[str, TradeMLError]) -> TradeMLError:
     """One error for all that failed, of the vendor's kind where a vendor was the reason."""
-    said = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    reasons = "; ".join(f"{name}: {error}" for name, error in failed.items())
     kinds = [type(error) for error in failed.values()]
     kind = next((kind for kind in kinds if issubclass(kind, VendorError)), kinds[0])
-    return kind(f"scanners that failed: {said}")
+    return kind(f"scanners that failed: {reasons}")
 
 
 def _scan(job: Job, scanner: Scanner) -> Scanned:
     landed = land_scan(job, scanner.question, DATASET)
     rows, matched = read_scan(landed.path)
-    found = sort_rows(rows, scanner)
-    excluded = [item for item in found.candidates if item.symbol in scanner.exclude_symbols]
-    wanted = [item for item in found.candidates if item.symbol not in scanner.exclude_symbols]
+    sorted_rows = sort_rows(rows, scanner)
+    excluded = [item for item in sorted_rows.candidates if item.symbol in scanner.exclude_symbols]
+    wanted = [item for item in sorted_rows.candidates if item.symbol not in scanner.exclude_symbols]
     kept, foreign = normalize_quotes(wanted, scanner.quote_currencies)
     return Scanned(
         scanner=scanner,
         matched=matched,
         taken=len(rows),
-        rejections=found.rejections,
+        rejections=sorted_rows.rejections,
         excluded=excluded,
         foreign=foreign,
         kept=kept,

@@ -1,1 +1,1 @@
-"""Pages of a vendor's answer become one append-only file."""
+"""Landing: pages of a vendor's answer become one append-only file."""

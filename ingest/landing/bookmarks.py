@@ -1,4 +1,4 @@
-"""What has been landed, read back from the envelopes in the footers of landed files."""
+"""Bookmarks: the envelopes of landed files, read back from their Parquet footers."""
 
 import os
 import time
@@ -74,7 +74,7 @@ def landed(data_dir: Path, endpoint: Endpoint, since: date | None = None) -> lis
     except FileNotFoundError:
         return []
     days.sort(key=lambda day: day.name)
-    return [found for day in days for found in _landed_on(day, endpoint)]
+    return [envelope for day in days for envelope in _landed_on(day, endpoint)]
 
 
 @contextmanager
@@ -90,9 +90,9 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, OverflowError, pa.ArrowException, duckdb.Error) as error:
-        said = " ".join(str(error).split())
-        what = "a landed file in" if path.is_dir() else "landed file"
-        raise DataError(f"{what} {path} cannot be read: {said}; restore it") from error
+        reason = " ".join(str(error).split())
+        subject = "a landed file in" if path.is_dir() else "landed file"
+        raise DataError(f"{subject} {path} cannot be read: {reason}; restore it") from error
 
 
 def coverage(envelopes: Iterable[Envelope], symbols: Collection[str]) -> dict[str, list[Span]]:
@@ -103,9 +103,9 @@ def coverage(envelopes: Iterable[Envelope], symbols: Collection[str]) -> dict[st
         symbols: The symbols wanted; those without a span are not in the answer.
     """
     groups: dict[frozenset[str], list[Span]] = {}
-    for found in envelopes:
-        if found.start is not None and found.end is not None:
-            groups.setdefault(found.symbols, []).append((found.start, found.end))
+    for envelope in envelopes:
+        if envelope.start is not None and envelope.end is not None:
+            groups.setdefault(envelope.symbols, []).append((envelope.start, envelope.end))
     wanted = frozenset(symbols)
     parts: dict[str, list[list[Span]]] = {}
     for names, days in groups.items():
@@ -121,12 +121,14 @@ def coverage(envelopes: Iterable[Envelope], symbols: Collection[str]) -> dict[st
 
 def symbols_of(envelopes: Iterable[Envelope]) -> frozenset[str]:
     """All symbols that files cover."""
-    return frozenset().union(*{found.symbols for found in envelopes})
+    return frozenset().union(*{envelope.symbols for envelope in envelopes})
 
 
 def newest_event(envelopes: Iterable[Envelope]) -> datetime | None:
     """The latest event time in any of the files."""
-    return max((found.newest for found in envelopes if found.newest is not None), default=None)
+    return max(
+        (envelope.newest for envelope in envelopes if envelope.newest is not None), default=None
+    )
 
 
 def _landed_on(day: os.DirEntry[str], endpoint: Endpoint) -> Iterable[Envelope]:
@@ -144,12 +146,12 @@ def _landed_on(day: os.DirEntry[str], endpoint: Endpoint) -> Iterable[Envelope]:
     with reading(Path(day.path)):
         listed = list(os.scandir(day.path))
     files = sorted((file.name, file.inode()) for file in listed if file.name.endswith(".parquet"))
-    found = {
+    envelopes = {
         file: known.get(file) or _envelope(Path(day.path, file[0]), endpoint) for file in files
     }
     is_settled = now - changed_at > _SETTLED_SECONDS * 1_000_000_000
-    _FOLDERS[day.path] = (changed_at if is_settled else None, found)
-    return found.values()
+    _FOLDERS[day.path] = (changed_at if is_settled else None, envelopes)
+    return envelopes.values()
 
 
 @lru_cache(maxsize=4096)
@@ -186,9 +188,9 @@ def newest_in(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
     """The latest event time in a landed file; none without rows or event time."""
     if endpoint.event_time is None or not footer.num_rows:
         return None
-    place = endpoint.schema.names.index(endpoint.event_time)
+    column_index = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    return moment_in(max(group.column(place).statistics.max for group in groups))
+    return moment_in(max(group.column(column_index).statistics.max for group in groups))
 
 
 def moment_in(value: date | datetime | int) -> datetime:

@@ -1,4 +1,4 @@
-"""Landing piece by piece: what is landed stays when the vendor stops in the middle."""
+"""Landing in chunks: what is landed stays when the vendor stops in the middle."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -99,12 +99,12 @@ def stale_symbols(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]
 
 def fresh_symbols(job: Job, before: list[Envelope]) -> frozenset[str]:
     """The symbols of files that were landed within twelve hours before the clock."""
-    return frozenset().union(*(found.symbols for found in before if is_fresh(job, found)))
+    return frozenset().union(*(envelope.symbols for envelope in before if is_fresh(job, envelope)))
 
 
-def is_fresh(job: Job, found: Envelope) -> bool:
+def is_fresh(job: Job, envelope: Envelope) -> bool:
     """Whether a file was landed within twelve hours before the job's clock."""
-    return job.is_fresh(found.ingested_at)
+    return job.is_fresh(envelope.ingested_at)
 
 
 def windows_to_ask(
@@ -126,10 +126,14 @@ def windows_to_ask(
         overlap: How far before the last covered day things may still change.
         days: The longest window of one piece.
     """
-    whole = [found for found in before if not found.symbols]
-    if any(is_fresh(job, found) and _holds(found, job, last) for found in whole):
+    whole = [envelope for envelope in before if not envelope.symbols]
+    if any(is_fresh(job, envelope) and _holds(envelope, job, last) for envelope in whole):
         return []
-    spans = {"": merged((found.start, found.end) for found in whole if found.start and found.end)}
+    spans = {
+        "": merged(
+            (envelope.start, envelope.end) for envelope in whole if envelope.start and envelope.end
+        )
+    }
     end = min(job.end or last, last)
     start = first_missing_day(spans, "", job.start, end, history, lambda day: day - overlap)
     return [] if start is None else cut_window(start, end, days)
@@ -144,10 +148,10 @@ def cut_window(start: date, end: date, days: int) -> list[Chunk]:
     ]
 
 
-def _holds(found: Envelope, job: Job, last: date) -> bool:
-    if found.start is None or found.end is None:
+def _holds(envelope: Envelope, job: Job, last: date) -> bool:
+    if envelope.start is None or envelope.end is None:
         return False
-    return found.end >= (job.end or last) and (job.start is None or found.start <= job.start)
+    return envelope.end >= (job.end or last) and (job.start is None or envelope.start <= job.start)
 
 
 def _land(
@@ -163,8 +167,10 @@ def _land(
         symbols=chunk.symbols,
         required_symbols=frozenset(chunk.symbols) - known if source.requires_rows else frozenset(),
     )
-    asked = tuple(to_vendor(symbol, source.endpoint.class_mark) for symbol in chunk.symbols)
-    pages = source.pages(client, replace(chunk, symbols=asked), job)
+    vendor_symbols = tuple(
+        to_vendor(symbol, source.endpoint.class_mark) for symbol in chunk.symbols
+    )
+    pages = source.pages(client, replace(chunk, symbols=vendor_symbols), job)
     return land(job.data_dir, fetch, pages, job.clock)
 
 

@@ -1,4 +1,4 @@
-"""What a run of ``ingest`` is given, and what it reports."""
+"""The parameters of an ingest run, and its report."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta

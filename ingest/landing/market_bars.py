@@ -1,4 +1,4 @@
-"""Landing of bars that a vendor gives for the whole market, one session per call."""
+"""Landing of bars of the whole market, one session per call."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ def land_market_bars(job: Job, source: MarketBarSource) -> IngestReport:
 
 def _wanted(job: Job, source: MarketBarSource, end: date) -> list[date]:
     before = bookmarks.landed(job.data_dir, source.endpoint)
-    fresh = _covered([found for found in before if job.is_fresh(found.ingested_at)])
+    fresh = _covered([envelope for envelope in before if job.is_fresh(envelope.ingested_at)])
     covered = fresh if job.refetch else _covered(before)
     known = sorted(day for day in covered if day <= end)
     start = job.start or (known[0] if known else source.history(job.clock))
@@ -81,12 +81,12 @@ def _wanted(job: Job, source: MarketBarSource, end: date) -> list[date]:
     missing = [day for day in days if day not in covered]
     # Where nothing is missing nothing is asked; a new session brings the ones before it along, but
     # for those that were landed within twelve hours.
-    again = known[-source.overlap :] if missing and missing[-1] == days[-1] else []
-    return sorted({*missing, *again} - fresh)
+    overlapping = known[-source.overlap :] if missing and missing[-1] == days[-1] else []
+    return sorted({*missing, *overlapping} - fresh)
 
 
 def _covered(envelopes: list[Envelope]) -> set[date]:
-    return {found.start for found in envelopes if found.start is not None}
+    return {envelope.start for envelope in envelopes if envelope.start is not None}
 
 
 def _pages(source: MarketBarSource, client: VendorClient, day: date, last: date) -> Iterator[Page]:

@@ -1,4 +1,4 @@
-"""Landing of what changes rarely: listings, calendars, corporate actions, reference files."""
+"""Landing of reference data: listings, calendars, corporate actions, reference files."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,9 +43,11 @@ def land_reference(job: Job, source: ReferenceSource) -> IngestReport:
     before = bookmarks.landed(job.data_dir, source.endpoint)
     today = job.clock.date()
     start, end = source.window(job, before) if source.window else (today, today)
-    serving = (found for found in reversed(before) if _serves(found, job))
+    serving = (envelope for envelope in reversed(before) if _serves(envelope, job))
     if source.is_as_of:
-        serving = (found for found in serving if (found.start, found.end) == (start, end))
+        serving = (
+            envelope for envelope in serving if (envelope.start, envelope.end) == (start, end)
+        )
     fresh = next(serving, None)
     if fresh is not None:
         when = f"{fresh.ingested_at:%Y-%m-%d %H:%M} UTC"
@@ -71,12 +73,13 @@ def land_whole(job: Job, fetch: Fetch, pages: Iterator[Page]) -> IngestReport:
     return IngestReport((landed.path,) if landed.path else (), landed.rows)
 
 
-def _serves(found: Envelope, job: Job) -> bool:
+def _serves(envelope: Envelope, job: Job) -> bool:
     """Whether a landed file is fresh and holds at least what the job names."""
-    if not job.is_fresh(found.ingested_at):
+    if not job.is_fresh(envelope.ingested_at):
         return False
-    if found.symbols and not (job.symbols and found.symbols.issuperset(job.symbols)):
+    if envelope.symbols and not (job.symbols and envelope.symbols.issuperset(job.symbols)):
         return False
-    if found.start is None or found.end is None:
+    if envelope.start is None or envelope.end is None:
         return True
-    return (job.start or found.start) >= found.start and (job.end or found.end) <= found.end
+    start, end = job.start or envelope.start, job.end or envelope.end
+    return start >= envelope.start and end <= envelope.end

@@ -1,4 +1,4 @@
-"""Files become visible whole or not at all: written in ``raw/.staging``, fsynced, renamed."""
+"""Atomic file writes: written in ``raw/.staging``, fsynced, renamed."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""Landing of bars: every symbol up to the last complete session, and no further."""
+"""Landing of bars by symbol: up to the last complete session, and no further."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,8 +66,10 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     symbols = list(job.symbols) if job.symbols is not None else source.listed(job.data_dir)
     before = bookmarks.landed(job.data_dir, source.endpoint)
     is_stale = _is_stale(source, before, end)
-    missing = _silent(source, before, symbols, end) if end == last and not is_stale else {}
-    wanted = _asks(job, source, symbols, before, end, missing)
+    missing = (
+        _unanswered_symbols(source, before, symbols, end) if end == last and not is_stale else {}
+    )
+    wanted = _plan_fetches(job, source, symbols, before, end, missing)
     is_late = not wanted and is_stale and _is_live(job, source, end)
     if is_late:
         # Covered but stale: the vendor was late or down when it was asked, so it is asked again.
@@ -83,13 +85,13 @@ def land_bars(job: Job, source: BarSource) -> IngestReport:
     if _is_live(job, source, end):
         _refuse_staleness(job, source, before, end)
     files = tuple(landed.path for landed in done if landed.path)
-    asked = {symbol for ask in wanted for symbol in ask.symbols}
-    idle = len(set(symbols) - asked)
-    skipped = (_complete(idle, end, missing.keys() - asked),) if idle else ()
+    requested = {symbol for ask in wanted for symbol in ask.symbols}
+    idle = len(set(symbols) - requested)
+    skipped = (_complete(idle, end, missing.keys() - requested),) if idle else ()
     return IngestReport(files, sum(landed.rows for landed in done), skipped=skipped)
 
 
-def _asks(
+def _plan_fetches(
     job: Job,
     source: BarSource,
     symbols: list[str],
@@ -98,30 +100,32 @@ def _asks(
     missing: Mapping[str, Unanswered],
 ) -> list[Ask]:
     step_back = cache(source.step_back)
-    counts = [found for found in before if not job.refetch or job.is_fresh(found.ingested_at)]
-    spans = bookmarks.coverage(counts, symbols)
+    envelopes = [
+        envelope for envelope in before if not job.refetch or job.is_fresh(envelope.ingested_at)
+    ]
+    spans = bookmarks.coverage(envelopes, symbols)
 
     def begin(symbol: str) -> date | None:
-        found = first_missing_day(spans, symbol, job.start, end, source.history, step_back)
+        first_missing = first_missing_day(spans, symbol, job.start, end, source.history, step_back)
         is_due = symbol in missing and missing[symbol].is_due(job.clock)
-        return end if found is None and is_due else found
+        return end if first_missing is None and is_due else first_missing
 
     return _grouped(source, symbols, begin, end)
 
 
-def _silent(
+def _unanswered_symbols(
     source: BarSource, before: list[Envelope], symbols: list[str], end: date
 ) -> Mapping[str, Unanswered]:
     """The symbols wanted that were asked for the last session and have no bar of it."""
-    landed = [(source.endpoint, found) for found in before]
+    landed = [(source.endpoint, envelope) for envelope in before]
     missing, _ = unanswered_symbols(landed, end, source.session_of)
     wanted = set(symbols)
-    return {symbol: found for symbol, found in missing.items() if symbol in wanted}
+    return {symbol: unanswered for symbol, unanswered in missing.items() if symbol in wanted}
 
 
 def _complete(count: int, end: date, missing: Collection[str]) -> str:
-    said = f"{count} symbols are complete through {end}"
-    return f"{said}, {len(missing)} of them without a bar of it" if missing else said
+    message = f"{count} symbols are complete through {end}"
+    return f"{message}, {len(missing)} of them without a bar of it" if missing else message
 
 
 def _grouped(
@@ -169,8 +173,8 @@ def _land(
         required_symbols=named.difference(known),
         is_newer=is_newer,
     )
-    asked = tuple(to_vendor(symbol, source.endpoint.class_mark) for symbol in ask.symbols)
-    pages = source.pages(client, asked, ask.start, ask.end, job.clock)
+    vendor_symbols = tuple(to_vendor(symbol, source.endpoint.class_mark) for symbol in ask.symbols)
+    pages = source.pages(client, vendor_symbols, ask.start, ask.end, job.clock)
     return land(job.data_dir, fetch, pages, job.clock)
 
 

@@ -1,4 +1,4 @@
-"""Symbols that were asked for a session and have no bar of it: late, halted or gone.
+"""Unanswered symbols: requested for a session, but without a bar of it (late, halted or gone).
 
 The newest bar of a dataset says nothing of them. They are asked again, but not for ever.
 """
@@ -54,19 +54,19 @@ def unanswered_symbols(
     Raises:
         DataError: A landed file cannot be read.
     """
-    asked: dict[str, list[datetime]] = {}
+    fetch_times: dict[str, list[datetime]] = {}
     answered: set[str] = set()
-    for endpoint, found in landed:
-        if not (found.start and found.end and found.start <= day <= found.end):
+    for endpoint, envelope in landed:
+        if not (envelope.start and envelope.end and envelope.start <= day <= envelope.end):
             continue
-        for symbol in found.symbols:
-            asked.setdefault(symbol, []).append(found.ingested_at)
-        if found.newest is not None and session_of(found.newest) >= day:
-            newest = _newest_of_each(found.path, endpoint)
+        for symbol in envelope.symbols:
+            fetch_times.setdefault(symbol, []).append(envelope.ingested_at)
+        if envelope.newest is not None and session_of(envelope.newest) >= day:
+            newest = _newest_of_each(envelope.path, endpoint)
             answered |= {name for name, moment in newest.items() if session_of(moment) >= day}
     missing = {
         symbol: Unanswered(len(times), max(times))
-        for symbol, times in asked.items()
+        for symbol, times in fetch_times.items()
         if symbol not in answered
     }
     return missing, frozenset(answered)

@@ -1,4 +1,4 @@
-"""Which windows of which symbols still have to be asked for."""
+"""Windows of symbols that are still to be fetched."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

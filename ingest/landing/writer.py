@@ -303,9 +303,11 @@ def _covered(fetch: Fetch, totals: _Totals) -> list[str]:
 
 
 def _verify(path: Path, rows: int) -> None:
-    found = pq.read_metadata(path).num_rows
-    if found != rows:
-        raise DataError(f"{path.name} reads back {found} rows of {rows}; check the disk, run again")
+    rows_read = pq.read_metadata(path).num_rows
+    if rows_read != rows:
+        raise DataError(
+            f"{path.name} reads back {rows_read} rows of {rows}; check the disk, run again"
+        )
 
 
 def _read(path: Path, columns: Iterable[str], coded: list[str] | None = None) -> pa.Table:
@@ -338,7 +340,9 @@ def _strictly_ordered(path: Path, symbol: str, event_time: str) -> bool:
 def _without_repeats(path: Path, endpoint: Endpoint) -> pa.Table:
     """The first of all rows that agree in every vendor column, in the order received."""
     table = _read(path, endpoint.schema.names)
-    said = [*endpoint.columns.names, "extra"]
-    numbered = table.select(said).append_column("row", pa.array(np.arange(table.num_rows)))
-    first = numbered.group_by(said).aggregate([("row", "min")]).column("row_min")
+    vendor_columns = [*endpoint.columns.names, "extra"]
+    numbered = table.select(vendor_columns).append_column(
+        "row", pa.array(np.arange(table.num_rows))
+    )
+    first = numbered.group_by(vendor_columns).aggregate([("row", "min")]).column("row_min")
     return table.take(pa.array(np.sort(first.to_numpy())))

@@ -1,4 +1,4 @@
-"""What every part of the data node is given."""
+"""The context of a data node: settings, clock, registry, limits."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,8 +58,8 @@ class Node:
 
     def __post_init__(self) -> None:
         spent = spent_lately(control_path(self.data_dir), self.clock)
-        found = providers_of(self.registry, self.settings, lambda: self.now().date(), spent)
-        object.__setattr__(self, "providers", found)
+        providers = providers_of(self.registry, self.settings, lambda: self.now().date(), spent)
+        object.__setattr__(self, "providers", providers)
 
     def now(self) -> datetime:
         """The wall clock, UTC."""

@@ -111,11 +111,11 @@ def plan(node: Node, *, heavy: bool = False) -> tuple[audit.TableAudit, ...]:
         log.info("plan", skipped="no version is published yet")
         return ()
     start, end = audit.window_of(node.now(), HEAVY_DAYS if heavy else LIGHT_DAYS)
-    found = audit.audit(node, audit.Scope(start, end))
+    tables = audit.audit(node, audit.Scope(start, end))
     if heavy and node.settings.backfill_enabled:
         _guarded(GATE, lambda: _recorded(node, GATE, lambda: gate(node)))
-    log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(one) for one in found])
-    return found
+    log.info("plan", heavy=heavy, pruned=pruned, tables=[asdict(table) for table in tables])
+    return tables
 
 
 def fill_stage(node: Node) -> Mapping[str, Any]:
@@ -127,9 +127,12 @@ def fill_stage(node: Node) -> Mapping[str, Any]:
         ConfigError: The stage's file cannot be read, or names a dataset without history.
         DataError: A landed file cannot be read.
     """
-    found = missing_history(node)
-    told = {"unlanded": {one.dataset: one.line() for one in found}}
-    return told | {"tasks": queue_missing_history(node, found), "gaps": audit.audit_minutes(node)}
+    missing = missing_history(node)
+    metrics = {"unlanded": {history.dataset: history.line() for history in missing}}
+    return metrics | {
+        "tasks": queue_missing_history(node, missing),
+        "gaps": audit.audit_minutes(node),
+    }
 
 
 def work(
@@ -198,8 +201,8 @@ def run_node(node: Node) -> None:
 
     An error of vendors or data is recorded and the node goes on; a mistake of the program ends it.
     """
-    with join_instance(node) as place:
-        node = place.node
+    with join_instance(node) as instance:
+        node = instance.node
         log.info("node", owner=node.owner, data=str(node.data_dir))
         failed: list[BaseException] = []
         ended = threading.Event()
@@ -209,7 +212,7 @@ def run_node(node: Node) -> None:
         forwarded: datetime | None = None
         try:
             while not node.is_stopping() and not failed:
-                if place.leads():
+                if instance.leads():
                     forwarded = tick(node, forwarded, maintenance)
                 node.wait(TICK_SECONDS)
         finally:
@@ -265,10 +268,10 @@ def has_bars(node: Node) -> bool:
     if lake.list_versions(node.data_dir):
         return True
     folders = [
-        node.data_dir / "raw" / place.path
-        for one in audit.TABLES.values()
-        if one.asset_class
-        for place in one.endpoints
+        node.data_dir / "raw" / endpoint.path
+        for audited in audit.TABLES.values()
+        if audited.asset_class
+        for endpoint in audited.endpoints
     ]
     return any(True for folder in folders for _ in folder.rglob("*.parquet"))
 
@@ -332,9 +335,9 @@ def _recorded(node: Node, name: str, action: Callable[[], Mapping[str, Any]]) ->
         try:
             metrics = action()
         except Exception as error:
-            told = str(error) if isinstance(error, TradeMLError) else type(error).__name__
+            message = str(error) if isinstance(error, TradeMLError) else type(error).__name__
             outcome: Outcome = "CANCELLED" if node.is_stopping() else "FAILED"
-            finish_run(control, run_id, outcome, {"error": told})
+            finish_run(control, run_id, outcome, {"error": message})
             raise
         finish_run(control, run_id, "SUCCEEDED", metrics)
 
@@ -347,5 +350,5 @@ def _guarded(name: str, action: Callable[[], object]) -> None:
         log.error("loop", loop=name, error=str(error))
 
 
-def _as_metrics(found: tuple[audit.TableAudit, ...]) -> Mapping[str, Any]:
-    return {"tables": [asdict(one) for one in found]}
+def _as_metrics(tables: tuple[audit.TableAudit, ...]) -> Mapping[str, Any]:
+    return {"tables": [asdict(table) for table in tables]}

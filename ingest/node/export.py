@@ -1,4 +1,4 @@
-"""The nightly export: what others may take away without opening the lake."""
+"""The nightly export: files that can be used without opening the lake."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What an audit says beside the gaps: toxic bars, stale datasets, drifting endpoints."""
+"""Health checks of the audit beside gaps: toxic bars, stale datasets, drifting endpoints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -81,20 +81,20 @@ def check_health(node: Node) -> Health:
     version = lake.find_version(node.data_dir)
     with lake.open_version(node.data_dir, version) as connection:
         toxic = tuple(key for (key,) in connection.execute(_TOXIC).fetchall())
-    stale = tuple(name for name, found in ages(node).items() if not found.is_fresh)
+    stale = tuple(name for name, freshness in ages(node).items() if not freshness.is_fresh)
     with node.control() as control:
-        known = _told(control)
+        known = _known_toxic(control)
         drifting = (*_drifting(node.data_dir), *_refused(control))
         run_id = start_run(control, HEALTH, {"version": version.name})
-        said = {"toxic": list(toxic), "stale": list(stale), "drifting": list(drifting)}
-        finish_run(control, run_id, "SUCCEEDED", said)
+        metrics = {"toxic": list(toxic), "stale": list(stale), "drifting": list(drifting)}
+        finish_run(control, run_id, "SUCCEEDED", metrics)
     return Health(toxic, tuple(key for key in toxic if key not in known), stale, drifting)
 
 
-def _told(control: Control) -> frozenset[str]:
+def _known_toxic(control: Control) -> frozenset[str]:
     runs = pipeline_runs(control, HEALTH, most=1)
-    said: Mapping[str, Sequence[str]] = (runs[0].metrics or {}) if runs else {}
-    return frozenset(said.get("toxic", ()))
+    metrics: Mapping[str, Sequence[str]] = (runs[0].metrics or {}) if runs else {}
+    return frozenset(metrics.get("toxic", ()))
 
 
 def _refused(control: Control) -> list[str]:

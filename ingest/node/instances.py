@@ -1,4 +1,4 @@
-"""Several nodes in one data directory: numbered locks say who leads and who only works the queue.
+"""Node instances in one data directory: numbered locks say who leads and who works the queue.
 
 The lowest free number is taken. A lock ends with its process, so whoever takes a number knows that
 its earlier holder is dead. The holder of number 0 runs the loops.
@@ -60,13 +60,13 @@ def join_instance(node: Node) -> Iterator[Instance]:
         ConfigError: There are too many nodes already.
     """
     for slot in range(MOST_NODES):
-        seated = replace(node, slot=slot)
-        if (lock := _take(seated, slot)) is not None:
-            taken = Instance(seated, lock)
+        numbered = replace(node, slot=slot)
+        if (lock := _take(numbered, slot)) is not None:
+            instance = Instance(numbered, lock)
             try:
-                yield taken
+                yield instance
             finally:
-                taken.leave()
+                instance.leave()
             return
     raise ConfigError(f"{MOST_NODES} nodes are at work in {node.data_dir}; stop one")
 

@@ -1,4 +1,4 @@
-"""Which vendors may fill a task of the queue."""
+"""Choice of the vendors that may fill a task of the queue."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
@@ -25,7 +25,9 @@ def can_fill(vendor: str, dataset: str) -> bool:
 
 def feeding_vendors(dataset: str) -> tuple[str, ...]:
     """The vendors whose landed files the lake's tables of a dataset are made of, none without."""
-    return tuple(one.endpoint.vendor for one in of_logical(dataset) if one.feeds_lake)
+    return tuple(
+        declared.endpoint.vendor for declared in of_logical(dataset) if declared.feeds_lake
+    )
 
 
 def usable_vendors(registry: Registry, settings: Settings) -> tuple[str, ...]:
@@ -49,12 +51,12 @@ def served_from(dataset: str, registry: Registry, vendors: Collection[str], toda
         ConfigError: No vendor at all serves the dataset.
     """
     feeding = feeding_vendors(dataset) or vendors
-    asked = [
+    rows = [
         row
         for row in registry.of_dataset(dataset)
         if row.vendor in vendors and row.vendor in feeding and can_fill(row.vendor, dataset)
     ]
-    return min((row.first_date(today) for row in asked), default=date.min)
+    return min((row.first_date(today) for row in rows), default=date.min)
 
 
 def providers_of(
@@ -83,9 +85,9 @@ def providers_of(
         known = RoutingFacts(spent=spent())
         ranked = route_window(task.dataset, task.start, task.end, symbols, today(), registry, known)
         able = [
-            one.vendor
-            for one in ranked
-            if one.vendor in usable and can_fill(one.vendor, task.dataset)
+            provider.vendor
+            for provider in ranked
+            if provider.vendor in usable and can_fill(provider.vendor, task.dataset)
         ]
         feeding = feeding_vendors(task.dataset)
         if task.kind == "QC_PROBE":

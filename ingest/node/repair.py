@@ -1,4 +1,4 @@
-"""Work on demand: the queue's backfills, and the gaps of one run's candidates."""
+"""Repair on demand: the queue's backfills, and the gaps of one run's candidates."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class Repair:
         Raises:
             DataError: Some of them lack bars.
         """
-        windows = [work for one in self.unlanded for work in one.windows]
+        windows = [work for history in self.unlanded for work in history.windows]
         if windows:
             names = sorted({work.symbol or "" for work in windows})
             named = ", ".join(names[:NAMED]) + ", ..." * (len(names) > NAMED)
@@ -115,7 +115,7 @@ def repair(node: Node, run_id: str, most_fills: int = MOST_FILLS) -> Repair:
     wanted = [Work(dataset, scope.start, end, "GAP", name) for name, dataset in bars.items()]
     with alone(node):
         tables = audit(node, scope)
-        gaps = sum(one.gaps for one in tables)
+        gaps = sum(table.gaps for table in tables)
         gaps += queue_missing_history(
             node, missing_history_of(node, wanted, end), most_fills - gaps
         )
@@ -138,9 +138,9 @@ def candidates_of(node: Node, run_id: str) -> Mapping[str, str]:
     )
     if path is None:
         raise DataError(f"{folder} has no candidates: run `trademl discover --run-id {run_id}`")
-    found = {
+    datasets = {
         symbol: dataset
         for dataset, asset_class in _BAR_DATASETS.items()
         for symbol in listed_symbols(path, LAKE_ASSET_TYPES[asset_class])
     }
-    return dict(sorted(found.items()))
+    return dict(sorted(datasets.items()))

@@ -1,4 +1,4 @@
-"""Setting up a data node: steps that may be repeated, and the answers they were given."""
+"""Setup of a data node in repeatable steps, and the answers they were given."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -143,35 +143,35 @@ def preview(setup: Setup) -> Iterator[str]:
     control = control_path(setup.data_dir)
     yield f"{CONTROL}: {'there is' if control.exists() else 'would make'} {control}"
     stage = _stage_for(setup)
-    there = stage_path(setup.data_dir).exists()
-    yield f"{STAGE}: {'there is' if there else 'would write'} {_told(setup, stage)}"
+    exists = stage_path(setup.data_dir).exists()
+    yield f"{STAGE}: {'there is' if exists else 'would write'} {_stage_summary(setup, stage)}"
     tasks = sum(
         sum(1 for _ in chunks(work.start, work.end, setup.registry.max_days(work.dataset)))
-        for one in _unlanded(setup)
-        for work in one.windows
+        for history in _unlanded(setup)
+        for work in history.windows
     )
     yield f"{SEED}: up to {tasks} BOOTSTRAP tasks, where they are not queued yet"
 
 
 def _environment(setup: Setup) -> str:
     changed = patch_env(setup.env_file, _values(setup))
-    told = f"set {', '.join(changed)}" if changed else "nothing to change"
-    return f"{setup.env_file}: {told}"
+    outcome = f"set {', '.join(changed)}" if changed else "nothing to change"
+    return f"{setup.env_file}: {outcome}"
 
 
 def _control(setup: Setup) -> str:
     path = control_path(setup.data_dir)
-    told = "there is" if path.exists() else "made"
+    outcome = "there is" if path.exists() else "made"
     with Control(path, setup.clock):
-        return f"{told} {path}"
+        return f"{outcome} {path}"
 
 
 def _stage(setup: Setup) -> str:
-    there = read_stage(setup.data_dir) is not None
+    exists = read_stage(setup.data_dir) is not None
     stage = _stage_for(setup)
-    if not there:
+    if not exists:
         write_stage(setup.data_dir, stage)
-    return f"{'there is' if there else 'wrote'} {_told(setup, stage)}"
+    return f"{'there is' if exists else 'wrote'} {_stage_summary(setup, stage)}"
 
 
 def _seed(setup: Setup) -> str:
@@ -179,15 +179,15 @@ def _seed(setup: Setup) -> str:
 
     All of it is added in one transaction, so that there is all of it or nothing.
     """
-    found = _unlanded(setup)
+    missing = _unlanded(setup)
     with Control(control_path(setup.data_dir), setup.clock) as control:
         queue = Queue(control, setup.registry)
-        made = queue.add((work for one in found for work in one.windows), retry=True)
+        made = queue.add((work for history in missing for work in history.windows), retry=True)
         waiting = queue.counts().get(("BOOTSTRAP", "PENDING"), 0)
     return f"queued {made} BOOTSTRAP tasks, {waiting} are waiting" + "".join(
-        f"; no vendor serves {one.dataset} before {one.served_from}"
-        for one in found
-        if one.served_from
+        f"; no vendor serves {history.dataset} before {history.served_from}"
+        for history in missing
+        if history.served_from
     )
 
 
@@ -224,7 +224,7 @@ def _first_listed(data_dir: Path, count: int) -> Sequence[str]:
         ) from error
 
 
-def _told(setup: Setup, stage: Stage) -> str:
+def _stage_summary(setup: Setup, stage: Stage) -> str:
     windows = ", ".join(f"{dataset} from {start}" for dataset, start in stage.starts.items())
     count = len(stage.symbols)
     return f"{stage_path(setup.data_dir)}: stage {stage.stage}, {count} symbols, {windows}"

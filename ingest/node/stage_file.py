@@ -137,6 +137,6 @@ def _read(path: Path, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(yaml.safe_load(path.read_text(encoding="utf-8")), kind)
     except (OSError, yaml.YAMLError, msgspec.ValidationError) as error:
-        said = " ".join(str(error).split())
-        wrong = f"{path} is not a file of stages: {said}; restore or remove it"
+        reason = " ".join(str(error).split())
+        wrong = f"{path} is not a file of stages: {reason}; restore or remove it"
         raise ConfigError(wrong) from error

@@ -1,1 +1,1 @@
-"""A vendor's answer as typed columns."""
+"""Decoding of a vendor's answer into typed columns."""

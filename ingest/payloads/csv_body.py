@@ -1,4 +1,4 @@
-"""Bodies of separated values, checked row by row while they are read."""
+"""Decoding of delimited text (CSV) bodies, checked row by row while they are read."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""A page of a vendor's answer as an Arrow table, checked for its shape while it is read."""
+"""Decoding of a page into an Arrow table, checked for its shape while it is read."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def table_of(
     records: Sequence[Mapping[str, Any]],
     vendor_ts: pa.Array | None = None,
     given: Mapping[str, pa.Array | Sequence[Any]] = _NOTHING,
-    said: Collection[str] = (),
+    used_fields: Collection[str] = (),
 ) -> pa.Table:
     """Builds the typed table of a page from decoded records.
 
@@ -92,12 +92,12 @@ def table_of(
         vendor_ts: The rows' vendor time, null when not given.
         given: Columns that are made already, or the values of all rows; copying them into every
             row first costs a third of the time.
-        said: Fields of the rows that ``given`` was made of, under the vendor's other names.
+        used_fields: Fields of the rows that ``given`` was made of, under the vendor's other names.
 
     Raises:
         SchemaDrift: A field that is always sent is absent, or has another type.
     """
-    known = frozenset({*endpoint.columns.names, *said})
+    known = frozenset({*endpoint.columns.names, *used_fields})
     sent = _columns(records, endpoint.columns.names)
     return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts, _typed)
 
@@ -183,17 +183,17 @@ def empty(endpoint: Endpoint) -> pa.Table:
     return table_of(endpoint, [])
 
 
-def check_symbols(endpoint: Endpoint, sent: Iterable[str], asked: frozenset[str]) -> None:
+def check_symbols(endpoint: Endpoint, sent: Iterable[str], requested: frozenset[str]) -> None:
     """Refuses rows of symbols that nobody asked for (a mixed-up answer poisons histories).
 
     Raises:
         SchemaDrift: Naming what came and what was wanted.
     """
-    strangers = sorted(set(sent) - asked)
+    strangers = sorted(set(sent) - requested)
     if strangers:
         raise SchemaDrift(
             f"{endpoint.path} answered for {', '.join(strangers[:5])}, which was not asked "
-            f"({len(asked)} symbols were); nothing of this fetch is landed, run it again"
+            f"({len(requested)} symbols were); nothing of this fetch is landed, run it again"
         )
 
 

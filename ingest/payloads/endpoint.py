@@ -1,4 +1,4 @@
-"""What an endpoint is: the typed columns of a landed table, and the envelope after them."""
+"""Endpoint declarations: the typed columns of a landed table, and the envelope after them."""
 
 from dataclasses import dataclass
 

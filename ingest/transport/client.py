@@ -1,4 +1,4 @@
-"""The one door to the network: keys in headers, time limits and at most three tries."""
+"""The HTTP client of all vendors: keys in headers, time limits and at most three tries."""
 
 import json
 import logging
@@ -140,8 +140,8 @@ class VendorClient:
         self._query_keys = dict(query_keys or {})
         kept = (*(headers or {}).values(), *self._query_keys.values())
         self._secrets = _secret_forms(kept)
-        self._judge = classify_refusal
-        self._is_notice = is_refusal_body
+        self._classify_refusal = classify_refusal
+        self._is_refusal_body = is_refusal_body
         self._pace = pace
         self._window = window
         self._tries = tries
@@ -195,8 +195,8 @@ class VendorClient:
         except httpx.InvalidURL as error:
             reason = self._one_line(str(error))
             raise Rejected(f"{self.vendor} has no address {path[:60]!r}: {reason}") from error
-        asked = {} if following else {**params, **(page or {})}
-        query = (*url.params.multi_items(), *asked.items(), *self._query_keys.items())
+        request_params = {} if following else {**params, **(page or {})}
+        query = (*url.params.multi_items(), *request_params.items(), *self._query_keys.items())
         bare = url.copy_with(query=None)
         response, value = self._answered(path, lambda: self._client.get(bare, params=query), decode)
         return Answer(
@@ -285,39 +285,45 @@ class VendorClient:
         except (httpx.TransportError, httpx.DecodingError) as error:
             error.args = (self._masked(str(error)),)  # a traceback shows the cause as well
             if isinstance(error, httpx.TimeoutException):
-                said = f"{self.vendor} {path} did not answer in time; try later"
-                raise Unavailable(said) from error
+                message = f"{self.vendor} {path} did not answer in time; try later"
+                raise Unavailable(message) from error
             reason = self._one_line(str(error)) or type(error).__name__
             raise Unavailable(f"{self.vendor} {path} broke off: {reason}; try later") from error
-        if not response.is_success or (self._is_notice and self._is_notice(response.content)):
+        if not response.is_success or (
+            self._is_refusal_body and self._is_refusal_body(response.content)
+        ):
             self._refuse(path, response)
         return response
 
     def _refuse(self, path: str, response: httpx.Response) -> None:
         status = response.status_code
-        said = " ".join(self._masked(_message(response.content)).split())
-        what = f"{self.vendor} {path} answered HTTP {status}: {_shown(said) or 'no message'}"
+        message = " ".join(self._masked(_message(response.content)).split())
+        refusal = f"{self.vendor} {path} answered HTTP {status}: {_shown(message) or 'no message'}"
         wait = retry_after(response.headers)
-        judged = self._judge(status, said) if self._judge else None
-        meaning = judged or _USUAL.get(status)
+        refusal_kind = self._classify_refusal(status, message) if self._classify_refusal else None
+        meaning = refusal_kind or _USUAL.get(status)
         # Vendors refuse in JSON or text; a page comes from a firewall in front of them.
-        is_page = said.startswith("<")
+        is_page = message.startswith("<")
         if meaning is RateLimited:
             wait = self._window if wait is None else wait
             hint = f"in {wait:.0f} s" if wait is not None else "in a minute"
-            raise RateLimited(f"{what}; run again {hint}, what is landed is kept", wait)
+            raise RateLimited(f"{refusal}; run again {hint}, what is landed is kept", wait)
         if meaning is Banned:
             wait = BAN if wait is None else wait
-            raise Banned(f"{what}; do not ask again for {wait:.0f} s, what is landed is kept", wait)
+            raise Banned(
+                f"{refusal}; do not ask again for {wait:.0f} s, what is landed is kept", wait
+            )
         if meaning is not None:
-            raise meaning(f"{what}; {_ADVICE.get(meaning, 'try later')}")
+            raise meaning(f"{refusal}; {_ADVICE.get(meaning, 'try later')}")
         if status >= 500 or status == 408 or (status == 403 and is_page):
-            raise Unavailable(f"{what}; try later")
+            raise Unavailable(f"{refusal}; try later")
         if status in (402, 451):
-            raise NotEntitled(f"{what}; {_ADVICE[NotEntitled]}")
+            raise NotEntitled(f"{refusal}; {_ADVICE[NotEntitled]}")
         if status in (401, 403):
-            raise WrongKey(f"{what}; check the {self.vendor} keys in the environment and the plan")
-        raise Rejected(f"{what}; check symbols, dates and base URL")
+            raise WrongKey(
+                f"{refusal}; check the {self.vendor} keys in the environment and the plan"
+            )
+        raise Rejected(f"{refusal}; check symbols, dates and base URL")
 
     def _uri(self, path: str, params: Params) -> str:
         query = urlencode(params, safe=",:-")
@@ -346,7 +352,7 @@ def _secret_forms(values: Iterable[str]) -> tuple[str, ...]:
         for key in (value, value.removeprefix("Bearer ")):
             escaped = json.dumps(key), json.dumps(key, ensure_ascii=False)
             quoted = quote(key), quote(key, safe=""), quote_plus(key), urlencode({"": key})[1:]
-            lower = (_ESCAPE.sub(lambda found: found[0].lower(), text) for text in quoted)
+            lower = (_ESCAPE.sub(lambda match: match[0].lower(), text) for text in quoted)
             forms |= {key, *quoted, *lower, str(httpx.QueryParams({"": key}))[1:]}
             forms |= {text[1:-1] for text in escaped}
     return tuple(sorted(filter(None, forms), key=lambda form: (-len(form), form)))
@@ -377,15 +383,15 @@ def _seconds(text: str) -> float | None:
 
 def _date(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _shown(said: str) -> str:
-    """The first words of what was said; of a page without its markup, which comes first."""
-    return " ".join(_MARKUP.sub(" ", said[:_LOOKED_AT]).split())[:_SHOWN]
+def _shown(message: str) -> str:
+    """The first words of a message; of a page without its markup, which comes first."""
+    return " ".join(_MARKUP.sub(" ", message[:_LOOKED_AT]).split())[:_SHOWN]
 
 
 def _message(body: bytes) -> str:

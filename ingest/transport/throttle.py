@@ -1,4 +1,4 @@
-"""What is waited for before each call: a vendor's limit per second, a budget."""
+"""Throttling before each call: a vendor's limit per second, a budget."""
 
 import threading
 import time

@@ -1,1 +1,1 @@
-"""One module per vendor: what to ask, how to page, what an error looks like; no transformation."""
+"""Vendors, one folder each: requests, paging, refusals; no transformation."""

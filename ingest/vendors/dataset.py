@@ -1,4 +1,4 @@
-"""What a vendor declares: itself, its datasets, and how the node keeps these up to date."""
+"""Declarations of a vendor: itself, its datasets, and how the node keeps these up to date."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -212,13 +212,13 @@ def newest_rows(
     Raises:
         DataError: None was landed yet, or it cannot be read.
     """
-    found = bookmarks.landed(data_dir, endpoint)
-    if not found:
+    envelopes = bookmarks.landed(data_dir, endpoint)
+    if not envelopes:
         raise DataError(
             f"which symbols? {endpoint.path} is not landed yet: run `trademl ingest run --vendor "
             f"{endpoint.vendor} --dataset {dataset}` first, or name them with --symbols"
         )
-    path = found[-1].path
+    path = envelopes[-1].path
     with bookmarks.reading(path), pq.ParquetFile(path) as file:
         rows: list[dict[str, str]] = file.read(columns=columns).to_pylist()
     return rows
@@ -231,6 +231,6 @@ def calendar_window(job: Job, _before: list[Envelope]) -> Span:
 
 def actions_window(job: Job, before: list[Envelope]) -> Span:
     """From the last complete fetch on, with a margin on both sides."""
-    whole = [found.ingested_at.date() for found in before if not found.symbols]
+    whole = [envelope.ingested_at.date() for envelope in before if not envelope.symbols]
     start = max(whole) - ACTIONS_MARGIN if whole and not job.symbols else EQUITY_HISTORY
     return job.start or start, job.end or job.clock.date() + ACTIONS_MARGIN

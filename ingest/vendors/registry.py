@@ -1,4 +1,4 @@
-"""All vendors: whatever folder of this package declares one in its ``datasets`` module."""
+"""Registry of vendors: every folder of this package that declares one in ``datasets``."""
 
 from collections.abc import Iterator
 from importlib import import_module

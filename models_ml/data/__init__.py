@@ -1,1 +1,1 @@
-"""What a model is trained on, and the gates before it."""
+"""Training data: the panel, ranks and sample weights, and the GREEN gate before them."""

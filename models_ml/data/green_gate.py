@@ -95,14 +95,16 @@ class GateCheck:
 
     def line(self) -> str:
         """The check as one line for people."""
-        wanted = self.requirement
+        requirement = self.requirement
         override = (
-            f" (the profile's own; the seed says {wanted.declared})" if wanted.declared else ""
+            f" (the profile's own; the seed says {requirement.declared})"
+            if requirement.declared
+            else ""
         )
         return (
-            f"{wanted.table_name}: {self.fraction:.4f} GREEN ({self.green} of {self.expected} "
-            f"partitions, {self.missing:.0f} not listed) over {wanted.window_years:g} years from "
-            f"{self.window_start}, needs {wanted.min_green_fraction:g}{override}"
+            f"{requirement.table_name}: {self.fraction:.4f} GREEN ({self.green} of {self.expected} "
+            f"partitions, {self.missing:.0f} not listed) over {requirement.window_years:g} years "
+            f"from {self.window_start}, needs {requirement.min_green_fraction:g}{override}"
         )
 
 
@@ -123,8 +125,8 @@ def check_gates(
     """
     try:
         declared = connection.execute(_DECLARED, [model]).fetchall()
-        wanted = requirements(model, [(t, float(y), float(f)) for t, y, f in declared], gates)
-        checks = tuple(_check(connection, version, requirement) for requirement in wanted)
+        to_check = requirements(model, [(t, float(y), float(f)) for t, y, f in declared], gates)
+        checks = tuple(_check(connection, version, requirement) for requirement in to_check)
     except duckdb.CatalogException as error:
         raise GateFailed(
             f"{model} cannot be gated on version {version.name}: {str(error).splitlines()[0]}; "
@@ -168,10 +170,10 @@ def requirements(
 
 
 def _check(
-    connection: duckdb.DuckDBPyConnection, version: Version, wanted: Requirement
+    connection: duckdb.DuckDBPyConnection, version: Version, requirement: Requirement
 ) -> GateCheck:
     as_of = version.as_of
-    parameters = [as_of, wanted.window_years, wanted.table_name, EXCHANGE, as_of]
+    parameters = [as_of, requirement.window_years, requirement.table_name, EXCHANGE, as_of]
     row = connection.execute(_COUNTS, parameters).fetchone()
     assert row is not None
     start, end, expected, green, listed_sessions, sessions, first_session = row
@@ -179,7 +181,9 @@ def _check(
     unlisted = max(0, sessions - listed_sessions)
     missing = per_session * (unlisted + _sessions_before(start, end, first_session, sessions))
     total = expected + missing
-    return GateCheck(wanted, start, end, expected, green, missing, green / total if total else 0.0)
+    return GateCheck(
+        requirement, start, end, expected, green, missing, green / total if total else 0.0
+    )
 
 
 def _sessions_before(start: date, end: date, first_session: date | None, sessions: int) -> float:

@@ -125,25 +125,25 @@ def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) 
 
 
 def choose_features(
-    wanted: tuple[str, ...], columns: tuple[str, ...]
+    patterns: tuple[str, ...], columns: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The feature columns in the profile's order, and the names or patterns that matched none.
 
     Raises:
         ConfigError: No column matches at all.
     """
-    found: dict[str, None] = {}
+    chosen: dict[str, None] = {}
     absent = []
-    for pattern in wanted:
+    for pattern in patterns:
         matches = sorted(c for c in columns if c.startswith("feat_") and fnmatchcase(c, pattern))
-        found |= dict.fromkeys(matches)
+        chosen |= dict.fromkeys(matches)
         if not matches:
             absent.append(pattern)
-    if not found:
+    if not chosen:
         raise ConfigError(
-            f"features: none of {', '.join(wanted)} is a column of matrices.features_matrix"
+            f"features: none of {', '.join(patterns)} is a column of matrices.features_matrix"
         )
-    return tuple(found), tuple(absent)
+    return tuple(chosen), tuple(absent)
 
 
 def _table(backend: Any, schema: str, name: str) -> Any:
@@ -221,8 +221,8 @@ def _stream(
 
 
 def _distinct(backend: Any, column: Any) -> pa.Array:
-    found = backend.to_pyarrow(column.as_table().distinct()).column(0).combine_chunks()
-    return cast("pa.Array", found.sort())
+    values = backend.to_pyarrow(column.as_table().distinct()).column(0).combine_chunks()
+    return cast("pa.Array", values.sort())
 
 
 def _floats(column: pa.Array) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What a training says about itself."""
+"""The model card: the full report of a training, as typed records and as JSON."""
 
 import json
 from dataclasses import asdict, dataclass

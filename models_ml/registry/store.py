@@ -102,8 +102,8 @@ def load_model(data_dir: Path, name: str, model_id: str | None = None) -> Traine
     report = load_report(data_dir, name, model_id)
     folder = model_dir(data_dir, name, report.model_id)
     path = folder / "model.txt"
-    found = sha256_of_file(path)
-    if found != report.files["model.txt"]:
-        raise DataError(f"{path} has changed since training: SHA-256 {found}: train again")
+    sha256 = sha256_of_file(path)
+    if sha256 != report.files["model.txt"]:
+        raise DataError(f"{path} has changed since training: SHA-256 {sha256}: train again")
     features = tuple(json.loads((folder / "feature_list.json").read_text()))
-    return TrainedModel(name, report.model_id, path, features, found, lgb.Booster(model_file=path))
+    return TrainedModel(name, report.model_id, path, features, sha256, lgb.Booster(model_file=path))

@@ -1,4 +1,4 @@
-"""Writes what a training leaves behind: all of it, or nothing."""
+"""Atomic writing of a trained model's artifacts: all of them, or none."""
 
 import contextlib
 import json
@@ -49,12 +49,15 @@ def staged_folder(final: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _same_model(again: Path, before: Path) -> None:
-    old, new = (sha256_of_file(folder / "model.txt") for folder in (before, again))
-    if old != new:
+def _same_model(new_folder: Path, old_folder: Path) -> None:
+    old_hash, new_hash = (
+        sha256_of_file(folder / "model.txt") for folder in (old_folder, new_folder)
+    )
+    if old_hash != new_hash:
         raise DataError(
-            f"training {before.name} again gave another model.txt ({new[:12]}, before {old[:12]}) "
-            "from the same inputs: LightGBM or the machine has changed; the old model stays"
+            f"training {old_folder.name} again gave another model.txt ({new_hash[:12]}, "
+            f"before {old_hash[:12]}) from the same inputs: LightGBM or the machine has "
+            "changed; the old model stays"
         )
 
 

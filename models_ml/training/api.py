@@ -1,4 +1,4 @@
-"""The public face of this package: trains a model on one published version of the lake."""
+"""The public API of training: trains a model on one published version of the lake."""
 
 import contextlib
 import hashlib

@@ -1,1 +1,1 @@
-"""Whether a model is any good: purged folds, evaluation, overfitting, negative controls."""
+"""Model validation: purged folds, evaluation, overfitting, negative controls."""

@@ -1,4 +1,4 @@
-"""What out-of-fold predictions are worth: rank IC, and the Sharpe ratio of every path."""
+"""Evaluation of out-of-fold predictions: rank IC, and the Sharpe ratio of every path."""
 
 from dataclasses import dataclass
 from math import isnan

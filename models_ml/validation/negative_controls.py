@@ -89,8 +89,8 @@ def shifted(panel: Panel, fraction: float) -> Panel:
     lag = round(fraction * len(starts))
     moved = np.roll(source, lag, axis=0)[period, panel.security]
     rows = np.flatnonzero(moved >= 0)
-    taken = moved[rows]
-    return replace(panel.take(rows), ret=panel.ret[taken], ret_rel=panel.ret_rel[taken])
+    source_rows = moved[rows]
+    return replace(panel.take(rows), ret=panel.ret[source_rows], ret_rel=panel.ret_rel[source_rows])
 
 
 def _ic(panel: Panel, profile: TrainingProfile, fit: Fit) -> float:

@@ -1,4 +1,4 @@
-"""The returns that a prediction would have earned.
+"""Returns of a quantile portfolio that trades on a prediction.
 
 Every ``horizon`` sessions the names are ranked, the best (and worst) quantile is bought (and sold)
 with equal weights and held until the next time, which is what the label's return measures; nothing

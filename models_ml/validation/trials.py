@@ -1,4 +1,4 @@
-"""Tries and logs every configuration, chooses one, and says how much of it is selection."""
+"""Hyperparameter trials: runs and logs all, chooses one, and estimates its selection bias."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""What a sleeve reads: the gated foundation, returns, candidates, the pinned model."""
+"""Inputs of a sleeve: the gated foundation, returns, candidates, the pinned model."""

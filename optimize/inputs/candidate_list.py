@@ -1,4 +1,4 @@
-"""The data selector: a run's list of candidates, and whether the lake has every one of them.
+"""A run's list of candidates, and the check that the lake has every one of them.
 
 A list decides who may be chosen, and each of its symbols is required: one that the lake lacks, or
 knows only up to an earlier session, stops the run by name. Nothing is ever fetched.
@@ -53,7 +53,7 @@ class CandidateList:
         return frozenset(key.partition(":")[2] for key in self.keys)
 
 
-def find_candidates(data_dir: Path, run_id: str, asked: Path | None) -> Path | None:
+def find_candidates(data_dir: Path, run_id: str, path: Path | None) -> Path | None:
     """The list of a run: the one asked for, else discovery's, else the one the run id started with.
 
     None means that everybody in the lake's universe may be chosen.
@@ -61,8 +61,8 @@ def find_candidates(data_dir: Path, run_id: str, asked: Path | None) -> Path | N
     Raises:
         GateFailed: Discovery of this run id found candidates but validated none.
     """
-    if asked is not None:
-        return asked
+    if path is not None:
+        return path
     export = export_folder(data_dir, run_id)
     if (export / VALIDATED).is_file():
         return export / VALIDATED
@@ -88,18 +88,18 @@ def read_candidates(path: Path, profile: Profile) -> CandidateList:
         DataError: It is not a list of candidates, or has none.
         GateFailed: A candidate is of another direction or asset class than the profile.
     """
-    found = read_candidate_file(path)
-    if not found.records:
+    file = read_candidate_file(path)
+    if not file.records:
         raise DataError(f"{path} has no candidates: run `trademl discover` again")
-    if nameless := [record.symbol for record in found.records if record.direction is None]:
+    if nameless := [record.symbol for record in file.records if record.direction is None]:
         raise refusal(path, f"missing required field `direction` of {_shown(nameless)}")
-    _refuse_misfits(found.records, profile)
+    _refuse_misfits(file.records, profile)
     return CandidateList(
-        content=found.content,
-        sha256=sha256_of_bytes(found.content),
-        keys=tuple(sorted({record.symbol for record in found.records})),
-        generated_at=found.meta.generated_at,
-        version=found.meta.version,
+        content=file.content,
+        sha256=sha256_of_bytes(file.content),
+        keys=tuple(sorted({record.symbol for record in file.records})),
+        generated_at=file.meta.generated_at,
+        version=file.meta.version,
     )
 
 
@@ -167,15 +167,15 @@ def _absent(
             stale.append(f"{key} (last bar {last_bar})")
         elif last_bar is None or (screener_exchange(exchange), symbol) not in present:
             missing.append(key)
-    named = (("MISSING", "missing", missing), ("STALE", "stale", stale))
+    groups = (("MISSING", "missing", missing), ("STALE", "stale", stale))
     return tuple(
         Finding(
             f"CANDIDATES_{code}",
             "error",
-            f"{len(names)} of {len(candidates.keys)} candidates are {said} at {decision_date}: "
+            f"{len(names)} of {len(candidates.keys)} candidates are {state} at {decision_date}: "
             f"{_shown(names)}: land and build, or leave them out",
         )
-        for code, said, names in named
+        for code, state, names in groups
         if names
     )
 

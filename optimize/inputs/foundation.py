@@ -1,4 +1,4 @@
-"""The foundation gate: nothing is computed on a version of the lake that fails it.
+"""The foundation gate: checks of shape, freshness and values on a version before a run reads it.
 
 Every violation has its own code. Errors stop the run; warnings (stale data in a dev profile, a
 return beyond 100 %) are recorded in the run. Only the rows that the run will read are judged: the
@@ -254,8 +254,8 @@ def _last_completed_session(
         f"select max(session_date) from {CALENDARS} where exchange = $1 and close_at <= $2",
         [exchange, clock],
     ).fetchone()
-    found: date | None = row[0] if row else None
-    return found
+    session: date | None = row[0] if row else None
+    return session
 
 
 def _value_findings(profile: Profile, clock: datetime, facts: dict[str, Any]) -> Iterator[Finding]:
@@ -316,7 +316,7 @@ def _thin_findings(
     connection: duckdb.DuckDBPyConnection, table: str, asset_class: str, last: date
 ) -> Iterator[Finding]:
     """A last session that was landed in part would leave a book of the few names it has."""
-    gone = (
+    delisted = (
         f"select security_id from {DELISTINGS} where security_id is not null"
         if DELISTINGS in table_names(connection)
         else "select null where false"
@@ -330,7 +330,7 @@ def _thin_findings(
                     select max(session_date) from {table}
                     where asset_class = $1 and session_date < $2
                 )
-                and security_id not in ({gone})
+                and security_id not in ({delisted})
         )
         select
             count(*),
@@ -343,10 +343,10 @@ def _thin_findings(
         """,
         [asset_class, last],
     ).fetchone()
-    expected, found = row or (0, 0)
-    if found < MIN_SESSION_SHARE * expected:
+    expected, present = row or (0, 0)
+    if present < MIN_SESSION_SHARE * expected:
         message = (
-            f"{table} at {last} has {found} of the {expected} securities of the session before, "
+            f"{table} at {last} has {present} of the {expected} securities of the session before, "
             f"needs {MIN_SESSION_SHARE:.0%}: land the rest and build"
         )
         yield Finding("FOUNDATION_THIN_SESSION", "error", message)

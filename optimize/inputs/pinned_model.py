@@ -69,10 +69,10 @@ def _check_recorded(folder: Path, hashes: dict[str, str]) -> None:
     """Compares the files with what their training recorded; without a record nothing is trusted."""
     files = (read_report(folder) or {}).get("files")
     recorded = files if isinstance(files, dict) else {}
-    for name, found in hashes.items():
+    for name, sha256 in hashes.items():
         if name not in recorded:
             raise DataError(f"{folder / REPORT_FILE} has no hash of {name}: train the model again")
-        if recorded[name] != found:
+        if recorded[name] != sha256:
             raise DataError(f"{folder / name} has changed since training: train again")
 
 

@@ -1,4 +1,4 @@
-"""The candidates of a run: who is in the universe at the decision date, with that date's features.
+"""The candidate pool: the universe at the decision date, with that date's features.
 
 Features are looked up in ``features_matrix`` and never computed here: what the data cycle did not
 provide does not exist for the alpha cycle.

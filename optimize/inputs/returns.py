@@ -184,12 +184,12 @@ def _unfit_columns(matrix: ReturnsMatrix, rules: DataSection) -> dict[str, str]:
     """Short histories, toxic returns and streams that never move."""
     reasons: dict[str, str] = {}
     for name, column in zip(matrix.names, matrix.values.T, strict=True):
-        seen = column[np.isfinite(column)]
-        if seen.size < rules.min_days_floor:
-            reasons[name] = f"history {seen.size} < {rules.min_days_floor} sessions"
-        elif float(np.abs(seen).max()) > rules.max_abs_return:
-            reasons[name] = f"toxic return {float(np.abs(seen).max()):.2f}"
-        elif float(np.ptp(seen)) == 0.0:
+        finite = column[np.isfinite(column)]
+        if finite.size < rules.min_days_floor:
+            reasons[name] = f"history {finite.size} < {rules.min_days_floor} sessions"
+        elif float(np.abs(finite).max()) > rules.max_abs_return:
+            reasons[name] = f"toxic return {float(np.abs(finite).max()):.2f}"
+        elif float(np.ptp(finite)) == 0.0:
             reasons[name] = "zero variance"
     return reasons
 

@@ -1,4 +1,4 @@
-"""From atoms back to what is traded: signed weights by physical symbol."""
+"""Flattening: net signed weights per physical symbol from weights per atom."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Pre-optimization analysis: what the optimizer must be able to read before it may start."""
+"""Pre-optimization analysis: clusters, correlations and tail statistics of the streams."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,14 +37,14 @@ class PreOpt:
 
 def synthetic_clusters(synthetic: ReturnsMatrix, profile: Profile) -> dict[str, list[str]]:
     """Correlation clusters of the streams the optimizer will see: shorts already inverted."""
-    found = cluster(
+    result = cluster(
         synthetic.values,
         threshold=profile.clusters.threshold,
         lookbacks=profile.clusters.lookbacks,
         max_clusters=profile.clusters.max_clusters,
     )
     groups: dict[str, list[str]] = {}
-    for atom, label in zip(synthetic.names, found.labels.tolist(), strict=True):
+    for atom, label in zip(synthetic.names, result.labels.tolist(), strict=True):
         groups.setdefault(f"C{label:02d}", []).append(atom)
     return groups
 

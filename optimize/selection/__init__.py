@@ -1,1 +1,1 @@
-"""Which candidates become winners, and why the others do not."""
+"""Selection of the winners from the candidates, with the reason for every exclusion."""

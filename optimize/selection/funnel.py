@@ -111,9 +111,9 @@ def audit(
         "vetoes": {
             atom: [
                 {"name": veto.name, "hard": veto.is_hard, "value": veto.value, "limit": veto.limit}
-                for veto in found
+                for veto in atom_vetoes
             ]
-            for atom, found in result.vetoes.items()
+            for atom, atom_vetoes in result.vetoes.items()
         },
         "metrics": {"veto_counts": veto_counts(result)},
         "funnel": dict(funnel),
@@ -124,8 +124,8 @@ def veto_counts(result: HtrResult) -> dict[str, int]:
     """How many candidates each veto applies to, under the thresholds before relaxation."""
     counts = Counter(
         f"{'hard' if veto.is_hard else 'soft'} {veto.name}"
-        for found in result.vetoes.values()
-        for veto in found
+        for atom_vetoes in result.vetoes.values()
+        for veto in atom_vetoes
     )
     return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 

@@ -96,8 +96,8 @@ def _directed(
     if name == MODEL_SCORE:
         values = np.full(len(pool.candidates), np.nan) if model_scores is None else model_scores
     else:
-        found = [candidate.features[name] for candidate in pool.candidates]
-        values = np.array([np.nan if value is None else value for value in found])
+        features = [candidate.features[name] for candidate in pool.candidates]
+        values = np.array([np.nan if value is None else value for value in features])
     is_inverted = profile.ranking[name].directional and profile.direction == "SHORT"
     return -values if is_inverted else values
 

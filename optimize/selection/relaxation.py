@@ -1,4 +1,4 @@
-"""Hierarchical threshold relaxation: loosen what may be loosened until enough winners are found.
+"""Hierarchical threshold relaxation: loosened in four stages until enough winners pass.
 
 1. Strict: the profile's thresholds. 2. Spectral: entropy and efficiency loosened by fixed factors.
 3. Cluster floor: every cluster sends its best member that no hard veto bars. 4. Alpha fallback: the
@@ -116,7 +116,7 @@ def relax(
         winners=tuple(sorted(winners, key=lambda won: _rank(won.scored))[: rules.max_winners]),
         stage=records[-1].stage,
         is_scarce=len(admissible) < rules.target,
-        vetoes={atom: found for atom, found in sorted(vetoes.items()) if found},
+        vetoes={atom: atom_vetoes for atom, atom_vetoes in sorted(vetoes.items()) if atom_vetoes},
         stages=tuple(records),
         mean_entropy=mean_entropy,
         is_hardened=is_hardened,
@@ -147,13 +147,13 @@ def _run_stages(
 
 def _policy(clean: list[Scored], top_n: int, stage: int) -> list[Winner]:
     """The best ``top_n`` of each cluster and direction; ``clean`` is already ranked."""
-    taken: dict[tuple[int, str], int] = {}
+    counts: dict[tuple[int, str], int] = {}
     winners = []
     for item in clean:
         group = (item.cluster_id, item.candidate.direction)
-        taken[group] = taken.get(group, 0) + 1
-        if taken[group] <= top_n:
-            note = f"rank {taken[group]} of cluster {item.cluster_id}"
+        counts[group] = counts.get(group, 0) + 1
+        if counts[group] <= top_n:
+            note = f"rank {counts[group]} of cluster {item.cluster_id}"
             winners.append(Winner(item, stage, note))
     return winners
 
@@ -177,12 +177,12 @@ def _fallback(
 ) -> list[Winner]:
     """The best remaining scores, those without a veto before those with a soft one."""
     chosen = {won.scored.candidate.atom_id for won in winners}
-    rest = [
+    remaining = [
         (item, soft_vetoes(item.candidate, limits))
         for item in admissible
         if item.candidate.atom_id not in chosen
     ]
-    ordered = sorted(rest, key=lambda pair: (bool(pair[1]), *_rank(pair[0])))
+    ordered = sorted(remaining, key=lambda pair: (bool(pair[1]), *_rank(pair[0])))
     return [
         Winner(item, 4, "soft vetoes waived" if waived else "next best score", waived)
         for item, waived in ordered[: max(goal - len(winners), 0)]
@@ -220,12 +220,12 @@ def _mean_entropy(pool: Sequence[Scored]) -> float | None:
 
 def _one_per_identity(ranked: list[Scored]) -> list[Scored]:
     """The best score of each economic identity, logic and direction."""
-    seen: set[tuple[str, str, str]] = set()
+    identities: set[tuple[str, str, str]] = set()
     kept = []
     for item in ranked:
         key = (identity(item.candidate), item.candidate.logic, item.candidate.direction)
-        if key not in seen:
-            seen.add(key)
+        if key not in identities:
+            identities.add(key)
             kept.append(item)
     return kept
 

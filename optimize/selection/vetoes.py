@@ -53,16 +53,16 @@ def hard_vetoes(
         is_metadata_known: Whether the market lists its securities at all; where it does, one
             that is not listed cannot be traded. Nor can one without tick, lot or precision.
     """
-    found = []
+    vetoes = []
     if candidate.security_id in toxic:
-        found.append(Veto("toxic", True, None, "no quarantined toxic bar in the window"))
+        vetoes.append(Veto("toxic", True, None, "no quarantined toxic bar in the window"))
     absent = [name for name in EXECUTION if candidate.execution[name] is None]
     if is_metadata_known and not candidate.exchange:
         absent.append("exchange")
     if absent:
-        found.append(Veto("missing_metadata", True, None, f"a known {' and '.join(absent)}"))
-    found.extend(_beyond(candidate, _hard_bounds(limits), is_hard=True))
-    return tuple(found)
+        vetoes.append(Veto("missing_metadata", True, None, f"a known {' and '.join(absent)}"))
+    vetoes.extend(_beyond(candidate, _hard_bounds(limits), is_hard=True))
+    return tuple(vetoes)
 
 
 def soft_vetoes(candidate: Candidate, limits: SoftThresholds) -> tuple[Veto, ...]:
@@ -74,14 +74,14 @@ def soft_vetoes(candidate: Candidate, limits: SoftThresholds) -> tuple[Veto, ...
         ("entropy", None, limits.entropy_max),
         ("efficiency", limits.efficiency_min, None),
     )
-    found = list(_missing(candidate, ("entropy", "efficiency", "hurst", "momentum", "eci")))
-    found.extend(_beyond(candidate, bounds, is_hard=False))
+    vetoes = list(_missing(candidate, ("entropy", "efficiency", "hurst", "momentum", "eci")))
+    vetoes.extend(_beyond(candidate, bounds, is_hard=False))
     low, high = limits.random_walk_zone
     memory = candidate.features["hurst"]
     if memory is not None and low <= memory <= high:
-        found.append(Veto("random_walk", False, memory, f"outside {low:g} to {high:g}"))
-    found.extend(_momentum_vetoes(candidate, limits))
-    return tuple(found)
+        vetoes.append(Veto("random_walk", False, memory, f"outside {low:g} to {high:g}"))
+    vetoes.extend(_momentum_vetoes(candidate, limits))
+    return tuple(vetoes)
 
 
 def signed_momentum(candidate: Candidate) -> float | None:

@@ -1,4 +1,4 @@
-"""What the steps of one alpha run share, and the documents they hand to each other."""
+"""The context that the steps of one alpha run share, and the records that they pass on."""
 
 import platform
 from collections.abc import Mapping
@@ -101,7 +101,7 @@ class Allocated:
     @property
     def chosen(self) -> Portfolio:
         """The portfolio that is the run's answer."""
-        return next(found for found in self.portfolios if found.name == self.primary)
+        return next(portfolio for portfolio in self.portfolios if portfolio.name == self.primary)
 
 
 def profile_hash(profile: Profile) -> str:

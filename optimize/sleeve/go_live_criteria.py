@@ -1,4 +1,4 @@
-"""Whether a run's model met the criteria for a model to go live; said, not enforced.
+"""The go-live criteria of a run's model: evaluated and reported, not enforced.
 
 The criteria: docs/specification/models.md#go-live-criteria.
 
@@ -39,10 +39,12 @@ def model_row(report: Mapping[str, Any]) -> GateRow:
         pbo is not None and pbo <= MAX_PBO,
         bool(controls) and not failed,
     )
-    said = f"controls failed: {', '.join(failed)}" if failed else f"{len(controls)} controls passed"
+    control_summary = (
+        f"controls failed: {', '.join(failed)}" if failed else f"{len(controls)} controls passed"
+    )
     got = (
         f"Sharpe {_shown(sharpe)}, drawdown {_shown(drawdown)}, excess {_shown(excess)} "
-        f"(DSR {_shown(_number(luck, 'dsr'))}), PBO {_shown(pbo)}, {said}"
+        f"(DSR {_shown(_number(luck, 'dsr'))}), PBO {_shown(pbo)}, {control_summary}"
     )
     return GateRow("Model bars", ASKED, got, "pass" if all(met) else "warn")
 

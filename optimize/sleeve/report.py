@@ -49,13 +49,13 @@ class ReportExtras:
 
 def report_inputs(
     run: Run,
-    found: Allocated,
+    allocation: Allocated,
     gates: tuple[GateRow, ...],
     extras: ReportExtras,
     tables: set[str],
 ) -> ReportInputs:
     """Everything the page shows, from one run."""
-    preopt = found.preopt.regime
+    preopt = allocation.preopt.regime
     survivorship = _survivorship(run.connection, tables)
     return ReportInputs(
         identity={
@@ -66,22 +66,22 @@ def report_inputs(
             "Clock": iso(run.clock),
         },
         lineage=_lineage(run),
-        primary=found.primary,
-        dates=found.synthetic.dates,
-        streams=streams(run, found),
-        weights=_weights(found),
-        clusters=_clusters(found),
+        primary=allocation.primary,
+        dates=allocation.synthetic.dates,
+        streams=streams(run, allocation),
+        weights=_weights(allocation),
+        clusters=_clusters(allocation),
         gates=gates,
-        solvers=tuple(_solver(item) for item in found.portfolios),
-        funnel=found.selected.funnel,
-        vetoes=veto_counts(found.selected.result),
+        solvers=tuple(_solver(item) for item in allocation.portfolios),
+        funnel=allocation.selected.funnel,
+        vetoes=veto_counts(allocation.selected.result),
         regime={
             "Regime": str(preopt["decision_regime"]["name"]).capitalize(),
-            "Cluster cap": f"{found.chosen.limits.cluster_cap:.0%}",
+            "Cluster cap": f"{allocation.chosen.limits.cluster_cap:.0%}",
         },
         coverage=_coverage(run.connection, tables),
         survivorship=survivorship,
-        disclosures=(*extras.disclosures, *_disclosures(run, found, survivorship)),
+        disclosures=(*extras.disclosures, *_disclosures(run, allocation, survivorship)),
         model=None if run.model is None else read_report(run.model.folder),
         defects=extras.defects,
         is_simulated=extras.is_simulated,
@@ -97,18 +97,18 @@ def _lineage(run: Run) -> dict[str, str]:
     }
 
 
-def streams(run: Run, found: Allocated) -> tuple[StreamRow, ...]:
+def streams(run: Run, allocation: Allocated) -> tuple[StreamRow, ...]:
     """In-sample streams of every portfolio, and of the pool at equal weights for comparison."""
-    values = found.synthetic.values
-    position = {name: column for column, name in enumerate(found.synthetic.names)}
+    values = allocation.synthetic.values
+    position = {name: column for column, name in enumerate(allocation.synthetic.names)}
     rows = []
-    for item in found.portfolios:
+    for item in allocation.portfolios:
         columns = [position[atom] for atom in item.atoms]
         stream = values[:, columns] @ item.weights
-        is_primary = item.name == found.primary
+        is_primary = item.name == allocation.primary
         rows.append(StreamRow(item.name, stream, _metrics(stream, run), is_primary))
     sign = -1.0 if run.profile.direction == "SHORT" else 1.0
-    pool = sign * found.selected.aggregation.matrix.values.mean(axis=1)
+    pool = sign * allocation.selected.aggregation.matrix.values.mean(axis=1)
     rows.append(StreamRow(EQUAL_POOL, pool, _metrics(pool, run)))
     return tuple(sorted(rows, key=lambda row: not row.is_primary))
 
@@ -124,9 +124,10 @@ def _metrics(stream: FloatArray, run: Run) -> dict[str, float]:
     }
 
 
-def _weights(found: Allocated) -> tuple[WeightRow, ...]:
+def _weights(allocation: Allocated) -> tuple[WeightRow, ...]:
     stages = {
-        won.scored.candidate.symbol: STAGE_NAMES[won.stage] for won in found.selected.result.winners
+        won.scored.candidate.symbol: STAGE_NAMES[won.stage]
+        for won in allocation.selected.result.winners
     }
     return tuple(
         WeightRow(
@@ -138,16 +139,16 @@ def _weights(found: Allocated) -> tuple[WeightRow, ...]:
             sector=row["Sector"],
             stage=stages[row["Symbol"]],
         )
-        for row in found.flattened[found.primary]["assets"]
+        for row in allocation.flattened[allocation.primary]["assets"]
         if row["Gross_Weight"] > 0.0
     )
 
 
-def _clusters(found: Allocated) -> tuple[ClusterRow, ...]:
-    chosen = found.chosen
+def _clusters(allocation: Allocated) -> tuple[ClusterRow, ...]:
+    chosen = allocation.chosen
     symbols = {
         won.scored.candidate.atom_id: won.scored.candidate.symbol
-        for won in found.selected.result.winners
+        for won in allocation.selected.result.winners
     }
     rows = []
     for name, limit in zip(
@@ -174,8 +175,8 @@ def _solver(item: Any) -> SolverRow:
         notes.append(f"correlation shrunk by {solver.shrinkage:g}")
     if item.is_capped:
         notes.append("moved onto the caps")
-    for name, (asked, applied) in item.limits.relaxed.items():
-        notes.append(f"{name.replace('_', ' ')} relaxed from {asked:.0%} to {applied:.1%}")
+    for name, (requested, applied) in item.limits.relaxed.items():
+        notes.append(f"{name.replace('_', ' ')} relaxed from {requested:.0%} to {applied:.1%}")
     return SolverRow(
         name=item.name,
         solver=solver.solver if solver.method == item.name else f"{solver.method}, {solver.solver}",
@@ -209,17 +210,17 @@ def _survivorship(
 
 
 def _disclosures(
-    run: Run, found: Allocated, survivorship: tuple[SurvivorshipRow, ...]
+    run: Run, allocation: Allocated, survivorship: tuple[SurvivorshipRow, ...]
 ) -> tuple[str, ...]:
     """What a reader must know before believing a number, as far as the run can tell."""
-    inference, result = found.selected.inference, found.selected.result
+    inference, result = allocation.selected.inference, allocation.selected.result
     lines = [
         "Past returns on this page are in sample, before costs, borrow and market impact.",
         "Who may be chosen comes from a list of candidates; returns before it was made flatter it."
         if run.candidates
         else "The universe and the direction come from the profile and the lake, not from a list.",
     ]
-    if any(item.sector for item in found.selected.pool.candidates):
+    if any(item.sector for item in allocation.selected.pool.candidates):
         lines.append("Sectors are those of today, not of the decision date (not point in time).")
     if run.profile.asset_class == "equity":
         lines.append(_bias(survivorship))
@@ -248,46 +249,48 @@ def _bias(rows: tuple[SurvivorshipRow, ...]) -> str:
 
 def gate_rows(
     run: Run,
-    found: Allocated,
+    allocation: Allocated,
     pre: SignTestResult | None,
     post: SignTestResult | None,
 ) -> tuple[GateRow, ...]:
     """Every gate of the run with what it asked and what it got."""
     model = (model_row(read_report(run.model.folder) or {}),) if run.model else ()
     return (
-        *_foundation_rows(run, found),
+        *_foundation_rows(run, allocation),
         *model,
-        *_selection_rows(run, found, pre),
-        *_risk_rows(found, post),
+        *_selection_rows(run, allocation, pre),
+        *_risk_rows(allocation, post),
     )
 
 
-def _candidate_row(run: Run, found: Allocated) -> Iterator[GateRow]:
+def _candidate_row(run: Run, allocation: Allocated) -> Iterator[GateRow]:
     """The list of a run that has one; a candidate that fails it stops the run before this."""
     if run.candidates:
-        asked = f"all {found.gate.values['candidates']} of the list in the lake, none stale"
-        yield GateRow("Candidates", asked, f"{found.selected.funnel['listed']} listed", "pass")
+        required = f"all {allocation.gate.values['candidates']} of the list in the lake, none stale"
+        yield GateRow(
+            "Candidates", required, f"{allocation.selected.funnel['listed']} listed", "pass"
+        )
 
 
-def _metadata_row(run: Run, found: Allocated) -> GateRow:
+def _metadata_row(run: Run, allocation: Allocated) -> GateRow:
     least = run.profile.data.min_metadata_ratio
-    worst = min(require_metadata(found.selected.pool.candidates, least).values())
-    asked = f"{', '.join(EXECUTION)} each known of {least:.0%} of the pool"
-    return GateRow("Metadata", asked, f"at least {worst:.1%}", "pass")
+    worst = min(require_metadata(allocation.selected.pool.candidates, least).values())
+    required = f"{', '.join(EXECUTION)} each known of {least:.0%} of the pool"
+    return GateRow("Metadata", required, f"at least {worst:.1%}", "pass")
 
 
-def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
-    values, rules = found.gate.values, run.profile.data
-    codes = {finding.code for finding in found.gate.findings}
+def _foundation_rows(run: Run, allocation: Allocated) -> list[GateRow]:
+    values, rules = allocation.gate.values, run.profile.data
+    codes = {finding.code for finding in allocation.gate.findings}
     if rules.calendar:
-        asked, got = f"session {values['expected_session']}", f"session {values['last_session']}"
+        required, got = f"session {values['expected_session']}", f"session {values['last_session']}"
     else:
-        asked, got = f"age at most {rules.max_age_hours:g} h", f"{values['age_hours']:.1f} h"
-    counts = found.selected.aggregation.counts
+        required, got = f"age at most {rules.max_age_hours:g} h", f"{values['age_hours']:.1f} h"
+    counts = allocation.selected.aggregation.counts
     largest = values["max_abs_return"]
     return [
-        GateRow("Fresh data", asked, got, "warn" if "FOUNDATION_STALE" in codes else "pass"),
-        *_candidate_row(run, found),
+        GateRow("Fresh data", required, got, "warn" if "FOUNDATION_STALE" in codes else "pass"),
+        *_candidate_row(run, allocation),
         GateRow(
             "Return bounds",
             f"at most {rules.max_abs_return:.0%}, no NaN, at least −100%",
@@ -307,13 +310,13 @@ def _foundation_rows(run: Run, found: Allocated) -> list[GateRow]:
             f"{counts['symbols_after']} of {counts['symbols_before']} symbols",
             "pass",
         ),
-        _metadata_row(run, found),
+        _metadata_row(run, allocation),
         GateRow("Network", "no connection", "no connection", "pass"),
     ]
 
 
-def _selection_rows(run: Run, found: Allocated, pre: SignTestResult | None) -> list[GateRow]:
-    result, target = found.selected.result, run.profile.selection.target
+def _selection_rows(run: Run, allocation: Allocated, pre: SignTestResult | None) -> list[GateRow]:
+    result, target = allocation.selected.result, run.profile.selection.target
     scarcity = "warn" if result.is_scarce else "pass"
     rows = [
         GateRow(
@@ -326,8 +329,8 @@ def _selection_rows(run: Run, found: Allocated, pre: SignTestResult | None) -> l
     return rows + _sign_rows("Sign test before optimisation", pre)
 
 
-def _risk_rows(found: Allocated, post: SignTestResult | None) -> list[GateRow]:
-    chosen, limits = found.chosen, found.chosen.limits
+def _risk_rows(allocation: Allocated, post: SignTestResult | None) -> list[GateRow]:
+    chosen, limits = allocation.chosen, allocation.chosen.limits
     relaxed = limits.relaxed
     heaviest = max(chosen.cluster_weights.values())
     return [
@@ -343,7 +346,7 @@ def _risk_rows(found: Allocated, post: SignTestResult | None) -> list[GateRow]:
         ),
         GateRow(
             "Cluster cap",
-            f"{found.preopt.cluster_cap:.0%}",
+            f"{allocation.preopt.cluster_cap:.0%}",
             f"{heaviest:.1%}, applied {limits.cluster_cap:.1%}",
             "warn" if "cluster_cap" in relaxed else "pass",
         ),

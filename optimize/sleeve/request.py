@@ -105,11 +105,11 @@ def refuse_hindsight(request: Request) -> None:
             f"version {request.version.name} is as of {iso(built)}, after the clock "
             f"{iso(request.clock)}: choose an older version or a later clock"
         )
-    found = request.candidates.generated_at if request.candidates else None
-    if found and found > request.clock:
+    generated_at = request.candidates.generated_at if request.candidates else None
+    if generated_at and generated_at > request.clock:
         raise LookaheadError(
-            f"the candidates were found at {iso(found)}, after the clock {iso(request.clock)}: "
-            "name an older list with --candidates, or choose a later clock"
+            f"the candidates were found at {iso(generated_at)}, after the clock "
+            f"{iso(request.clock)}: name an older list with --candidates, or choose a later clock"
         )
     checked = request.candidates.version if request.candidates else None
     if checked and checked > request.version.name:

@@ -119,19 +119,19 @@ def optimize(
 ) -> tuple[ReturnsMatrix, PreOpt, tuple[Portfolio, ...], list[OptimizedWeight]]:
     """risk.optimize: refuses without the files of pre-opt, then solves every portfolio."""
     with run.ledger.step("risk.optimize", run.profile.optimizer.model_dump()) as out:
-        found = load_preopt(run.data)
+        pre_opt = load_preopt(run.data)
         synthetic = read_matrix(run.data / SYNTHETIC_FILE)
         portfolios = build_portfolios(
             synthetic,
-            found.clusters,
+            pre_opt.clusters,
             run.profile,
-            found.cluster_cap,
+            pre_opt.cluster_cap,
             len(selected.result.winners),
         )
         for portfolio in portfolios:
             _check_portfolio(portfolio)
         atoms = _atoms(selected)
-        content = _optimized(run, found, portfolios, atoms)
+        content = _optimized(run, pre_opt, portfolios, atoms)
         out.output_hashes |= run.writer.json(run.data / OPTIMIZED_FILE, content)
         out.metrics |= {item.name: _solver_record(item) for item in portfolios}
         out.context |= {"warnings": _anomalies(portfolios)}
@@ -143,7 +143,7 @@ def optimize(
         OptimizedWeight(row["Symbol"], row["Direction"], row["Net_Weight"])
         for row in content["profiles"][checked.name]["assets"]
     ]
-    return synthetic, found, portfolios, lines
+    return synthetic, pre_opt, portfolios, lines
 
 
 def _check_portfolio(portfolio: Portfolio) -> None:
@@ -173,12 +173,12 @@ def _atoms(selected: Selected) -> dict[str, dict[str, Any]]:
 
 def _optimized(
     run: Run,
-    found: PreOpt,
+    pre_opt: PreOpt,
     portfolios: tuple[Portfolio, ...],
     atoms: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """portfolio_optimized_v2.json: every profile over atoms, each a synthetic long."""
-    regime = found.regime["decision_regime"]
+    regime = pre_opt.regime["decision_regime"]
     return {
         "profiles": {
             item.name: {"assets": _assets(item, atoms), "clusters": _clusters(item, atoms)}
@@ -186,7 +186,7 @@ def _optimized(
         },
         "cluster_registry": {
             cluster: {"symbols": members, "primary_sector": _primary_sector(members, atoms)}
-            for cluster, members in found.clusters.items()
+            for cluster, members in pre_opt.clusters.items()
         },
         "optimization": {
             "regime": {key: regime[key] for key in ("name", "score", "quadrant")},
@@ -194,7 +194,7 @@ def _optimized(
         },
         "metadata": {
             "generated_at": run.clock,
-            "cluster_cap": found.cluster_cap,
+            "cluster_cap": pre_opt.cluster_cap,
             "name_cap": run.profile.risk.name_cap,
             "primary": run.profile.optimizer.primary,
             **run.lineage.as_dict(),
@@ -271,8 +271,8 @@ def _solver_record(portfolio: Portfolio) -> dict[str, Any]:
         ],
         "is_capped": portfolio.is_capped,
         "cap_relaxed": {
-            name: {"asked": asked, "applied": applied}
-            for name, (asked, applied) in limits.relaxed.items()
+            name: {"asked": requested, "applied": applied}
+            for name, (requested, applied) in limits.relaxed.items()
         },
         "cluster_cap": limits.cluster_cap,
         "name_cap": limits.name_cap,

@@ -184,7 +184,7 @@ def _execute(request: Request) -> AlphaResult:
     try:
         # The inner guard ends inside the step: an attempt that was swallowed fails the run too.
         with ledger.step(PIPELINE, {"fingerprint": request.fingerprint()}) as out, no_network():
-            run, found, gates = _pipeline(request, workspace, ledger)
+            run, allocation, gates = _pipeline(request, workspace, ledger)
             out.output_hashes |= run.writer.recorded(workspace.index)
         require_same_weights(request, workspace)
     except TradeMLError as error:
@@ -197,9 +197,10 @@ def _execute(request: Request) -> AlphaResult:
         root=final.root,
         profile=request.profile.name,
         version=request.version.name,
-        primary=found.primary,
+        primary=allocation.primary,
         weights=tuple(
-            (row["Symbol"], row["Net_Weight"]) for row in found.flattened[found.primary]["assets"]
+            (row["Symbol"], row["Net_Weight"])
+            for row in allocation.flattened[allocation.primary]["assets"]
         ),
         gates=gates,
         report=final.reports / REPORT_FILE,
@@ -223,15 +224,15 @@ def _pipeline(
         synthetic, preopt, portfolios, lines = risk_steps.optimize(run, selected)
         post = selection_steps.run_sign_test(run, selected, SIGN_TEST_POST_FILE, lines)
         flattened = risk_steps.flatten_weights(run, selected, portfolios)
-        found = Allocated(
+        allocation = Allocated(
             gate, selected, synthetic, preopt, portfolios, flattened, run.profile.optimizer.primary
         )
-        gates = gate_rows(run, found, pre, post)
-        _report(run, request, found, gates, tables)
+        gates = gate_rows(run, allocation, pre, post)
+        _report(run, request, allocation, gates, tables)
         gates = _audit(run, gates)
-        _optional(run, request, found)
+        _optional(run, request, allocation)
         _write_index(run, "finished", gates)
-    return run, found, gates
+    return run, allocation, gates
 
 
 def open_offline(data_dir: Path, version: lake.Version) -> duckdb.DuckDBPyConnection:
@@ -312,10 +313,10 @@ def _write_inputs(
 
 
 def _report(
-    run: Run, request: Request, found: Allocated, gates: tuple[GateRow, ...], tables: set[str]
+    run: Run, request: Request, allocation: Allocated, gates: tuple[GateRow, ...], tables: set[str]
 ) -> None:
     with run.ledger.step("risk.report") as out:
-        inputs = report_inputs(run, found, gates, request.extras, tables)
+        inputs = report_inputs(run, allocation, gates, request.extras, tables)
         page = run.writer.workspace.reports / REPORT_FILE
         out.output_hashes |= run.writer.content(page, render_report(inputs))
         trace = {
@@ -360,7 +361,7 @@ def _audit(run: Run, gates: tuple[GateRow, ...]) -> tuple[GateRow, ...]:
     return (*gates, row)
 
 
-def _optional(run: Run, request: Request, found: Allocated) -> None:
+def _optional(run: Run, request: Request, allocation: Allocated) -> None:
     steps = (
         ("risk.validation", request.skip_validation, "--skip-validation", write_validation),
         ("risk.analysis", request.skip_analysis, "--skip-analysis", write_analysis),
@@ -370,7 +371,7 @@ def _optional(run: Run, request: Request, found: Allocated) -> None:
             run.ledger.skipped(name, flag)
             continue
         with run.ledger.step(name) as out:
-            out.output_hashes |= step(run, found)
+            out.output_hashes |= step(run, allocation)
 
 
 def _publish_failure(request: Request, workspace: Workspace, error: TradeMLError) -> None:

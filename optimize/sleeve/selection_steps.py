@@ -67,7 +67,7 @@ def ingest(run: Run) -> tuple[Pool, Aggregation]:
         aggregation = build_matrix(raw, profile.data, traded)
         broken = check_matrix(aggregation.matrix, profile)
         if broken:
-            raise GateFailed("; ".join(f"{found.code}: {found.message}" for found in broken))
+            raise GateFailed("; ".join(f"{finding.code}: {finding.message}" for finding in broken))
         records = [candidate_record(item) for item in pool.candidates]
         out.output_hashes |= run.writer.parquet(
             run.data / RETURNS_FILE, aggregation.matrix.to_arrow()
@@ -77,10 +77,12 @@ def ingest(run: Run) -> tuple[Pool, Aggregation]:
             {"data": records, "dropped": aggregation.dropped, "funnel": pool.funnel},
         )
         out.metrics |= {**aggregation.counts, "dropped": len(aggregation.dropped)}
-        kept = set(aggregation.matrix.names)
-        left = pool.keep({item.atom_id for item in pool.candidates if item.symbol in kept})
-        out.metrics |= require_metadata(left.candidates, profile.data.min_metadata_ratio)
-    return left, aggregation
+        kept_symbols = set(aggregation.matrix.names)
+        kept_pool = pool.keep(
+            {item.atom_id for item in pool.candidates if item.symbol in kept_symbols}
+        )
+        out.metrics |= require_metadata(kept_pool.candidates, profile.data.min_metadata_ratio)
+    return kept_pool, aggregation
 
 
 def lookup_features(run: Run, pool: Pool) -> None:
@@ -166,7 +168,11 @@ def _cluster(
 
 
 def _funnel(pool: Pool, result: HtrResult) -> dict[str, int]:
-    barred = [atom for atom, found in result.vetoes.items() if any(veto.is_hard for veto in found)]
+    barred = [
+        atom
+        for atom, atom_vetoes in result.vetoes.items()
+        if any(veto.is_hard for veto in atom_vetoes)
+    ]
     return {
         **pool.funnel,
         "with_history": len(pool.candidates),
@@ -254,13 +260,13 @@ def sign_test_record(result: SignTestResult) -> dict[str, Any]:
         "atol": result.atol,
         "findings": [
             {
-                "level": found.level,
-                "code": found.code,
-                "run_id": found.run_id,
-                "symbol": found.symbol,
-                "message": found.message,
+                "level": finding.level,
+                "code": finding.code,
+                "run_id": finding.run_id,
+                "symbol": finding.symbol,
+                "message": finding.message,
             }
-            for found in result.findings
+            for finding in result.findings
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a run's own folder cannot prove: that its ledger is the one it ended with, and its data."""
+"""The tamper check of a finished run: its ledger's head and data files against the records."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,8 +23,8 @@ def validate_sealed_run(root: Path, data_dir: Path, run_id: str) -> AuditResult:
         run_id: The run's id.
     """
     result = validate_atomic_run(root, run_id)
-    found = (*_head(root, data_dir, run_id), *_data(root, data_dir, run_id))
-    return replace(result, findings=(*result.findings, *found))
+    findings = (*_head(root, data_dir, run_id), *_data(root, data_dir, run_id))
+    return replace(result, findings=(*result.findings, *findings))
 
 
 def _head(root: Path, data_dir: Path, run_id: str) -> Iterator[AuditFinding]:

@@ -156,7 +156,7 @@ def _sign_findings(root: Path, profile: dict[str, Any]) -> Iterator[AuditFinding
 
 def _returns(root: Path) -> tuple[ReturnsMatrix | None, list[AuditFinding]]:
     """The raw matrix, and what is wrong with it or with the synthetic one."""
-    found: list[AuditFinding] = []
+    findings: list[AuditFinding] = []
     matrices: dict[str, ReturnsMatrix] = {}
     for name in ("returns_matrix", "synthetic_returns"):
         path = root / REQUIRED[name]
@@ -165,14 +165,14 @@ def _returns(root: Path) -> tuple[ReturnsMatrix | None, list[AuditFinding]]:
         try:
             matrices[name] = read_matrix(path)
         except DataError as error:
-            found.append(_fail("ATOMIC_RETURNS_PARSE", str(error)))
+            findings.append(_fail("ATOMIC_RETURNS_PARSE", str(error)))
             continue
         if not matrices[name].values.size:
-            found.append(_fail("ATOMIC_EMPTY_RETURNS", f"{name} has no cell"))
+            findings.append(_fail("ATOMIC_EMPTY_RETURNS", f"{name} has no cell"))
     raw, synthetic = matrices.get("returns_matrix"), matrices.get("synthetic_returns")
     if raw and synthetic and raw.dates != synthetic.dates:
-        found.append(_fail("ATOMIC_INDEX_MISMATCH", "synthetic and raw sessions differ"))
-    return raw if raw is not None and raw.values.size else None, found
+        findings.append(_fail("ATOMIC_INDEX_MISMATCH", "synthetic and raw sessions differ"))
+    return raw if raw is not None and raw.values.size else None, findings
 
 
 def calendar_stats(days: list[date]) -> dict[str, Any]:

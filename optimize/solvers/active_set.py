@@ -123,8 +123,8 @@ class _Frontier:
             chosen = int(np.where(at_cap, gain, np.inf).argmin())
         else:
             chosen = int(np.where(at_cap, -np.inf, gain).argmax())
-        one = np.arange(free.size) == chosen
-        return one, at_cap & ~one
+        freed = np.arange(free.size) == chosen
+        return freed, at_cap & ~freed
 
     def root(self, point: _Point) -> float:
         """Where h(t) of the point's affine piece is 0; inf when it never is."""

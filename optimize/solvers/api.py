@@ -1,4 +1,4 @@
-"""Long-only portfolios from a covariance: the public face of the solvers.
+"""The public API of the solvers: long-only portfolios from a covariance matrix.
 
 Every function validates its input, conditions the covariance
 (``optimize.solvers.covariance.condition``), solves, and passes the stable-sum gate before it

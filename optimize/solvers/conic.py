@@ -1,4 +1,4 @@
-"""The same two quadratic programs handed to libraries: Clarabel directly, then cvxpy."""
+"""Minimum-variance and maximum-Sharpe programs solved by Clarabel directly, then by cvxpy."""
 
 import warnings
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a portfolio solver hands back, and the one error that no fallback may hide."""
+"""The result of a portfolio solver, and the one error that no fallback may hide."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""The set of long-only weights under a cap: its bound, and the projection onto it."""
+"""The capped simplex of long-only weights: its cap, and the projection onto it."""
 
 from dataclasses import dataclass
 

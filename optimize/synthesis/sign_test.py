@@ -1,4 +1,4 @@
-"""The sign test: whether synthetic streams and optimized weights mean what they must."""
+"""The sign test: synthetic streams and optimized weights against each atom's direction."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -107,23 +107,23 @@ def sign_test(
     Returns:
         Findings in the order: input, atoms as given, undeclared columns, optimized lines.
     """
-    found = list(_input_findings(synthetic, returns, atoms))
+    problems = list(_input_findings(synthetic, returns, atoms))
     checked = 0
-    if synthetic is not None and returns is not None and not found:
-        found += _index_findings(synthetic, returns)
+    if synthetic is not None and returns is not None and not problems:
+        problems += _index_findings(synthetic, returns)
         for atom in atoms:
             errors = list(_atom_findings(synthetic, returns, atom, atol))
-            found += errors
+            problems += errors
             checked += not any(code in _NOT_COMPARED for code, _, _ in errors)
         declared = {atom.atom_id for atom in atoms}
-        found += [
+        problems += [
             ("SIGNTEST_UNDECLARED_ATOM", name, "synthetic column that no atom declares")
             for name in synthetic.names
             if name not in declared
         ]
     if optimized is not None:
-        found += _optimizer_findings(atoms, optimized)
-    findings = tuple(Finding("ERROR", code, run_id, name, text) for code, name, text in found)
+        problems += _optimizer_findings(atoms, optimized)
+    findings = tuple(Finding("ERROR", code, run_id, name, text) for code, name, text in problems)
     return SignTestResult(findings, checked, atol)
 
 

@@ -1,4 +1,4 @@
-"""Synthetic-long streams: "positive is good" for every solver, whatever the direction."""
+"""Synthetic-long streams: returns with the sign of shorts inverted, long for every solver."""
 
 from collections.abc import Sequence
 

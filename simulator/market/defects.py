@@ -36,7 +36,7 @@ class Event:
         name: Column of the name it happens to.
         row: Session it happens at; for a bar on a closed day, the session before.
         ratio: New shares per old one that the price really shows; 1 where it is not a split.
-        told: The ratio that the splits table gives; None where it has no row.
+        published_ratio: The ratio that the splits table gives; None where it has no row.
         text: The description.
         served: When the vendor begins to serve its split row.
     """
@@ -45,7 +45,7 @@ class Event:
     name: int
     row: int
     ratio: float
-    told: float | None
+    published_ratio: float | None
     text: str
     served: Served
 
@@ -58,7 +58,7 @@ class _Entry:
     at: float
     text: str
     ratio: float = 1.0
-    told: float | None = None
+    published_ratio: float | None = None
     served: Served = "at_ex_date"
 
 
@@ -104,7 +104,9 @@ def schedule_events(candidates: list[int], sessions: Days, closed: Days) -> list
     for entry, name in zip(SCHEDULE, candidates, strict=False):
         row = _row_of(entry, sessions, closed)
         events.append(
-            Event(entry.kind, name, row, entry.ratio, entry.told, entry.text, entry.served)
+            Event(
+                entry.kind, name, row, entry.ratio, entry.published_ratio, entry.text, entry.served
+            )
         )
     return events
 

@@ -1,4 +1,4 @@
-"""The simulated equities: who they are, what happens to them, and their true bars."""
+"""The simulated equities: their roster, their events and their true bars."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta

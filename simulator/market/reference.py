@@ -1,4 +1,4 @@
-"""Who the simulated names are: symbols, companies, sectors, listings, membership, earnings."""
+"""Reference data of the simulated names: symbols, companies, listings, membership, earnings."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -246,9 +246,9 @@ def earnings_table(roster: Roster, calendar: list[list[tuple[date, datetime]]]) 
             {
                 "symbol": roster.symbol_at(name, day),
                 "earnings_date": day,
-                "announced_at": told,
+                "announced_at": announced_at,
             }
-            for day, told in dated
+            for day, announced_at in dated
             if roster.day(first) <= day <= ended
         ]
     schema = pa.schema(

@@ -1,4 +1,4 @@
-"""A seeded market in the market directory format, with a planted signal and planted dirt."""
+"""A seeded market in the market directory format, with a planted signal and planted defects."""
 
 import os
 import shutil

@@ -72,16 +72,16 @@ def defect_list(equities: Equities) -> list[Defect]:
         id(event): day
         for event, day in defects.stray_dates(equities.events, span.sessions, span.closed)
     }
-    found: list[tuple[str, str | None, date, str]] = []
+    entries: list[tuple[str, str | None, date, str]] = []
     for event in equities.events:
         day = stray.get(id(event), roster.day(event.row))
-        found.append((event.kind, roster.symbol_at(event.name, day), day, event.text))
-    found.append(_first_dividend(equities))
+        entries.append((event.kind, roster.symbol_at(event.name, day), day, event.text))
+    entries.append(_first_dividend(equities))
     day = roster.day(defects.LATE_ROW)
-    found.append(("vendor_outage", None, day, "no bars of this session before the last night"))
+    entries.append(("vendor_outage", None, day, "no bars of this session before the last night"))
     half_days = [roster.day(int(row)) for row in np.flatnonzero(span.early)]
-    found += [("half_day", None, day, "the exchange closed early") for day in half_days]
-    return _numbered(found)
+    entries += [("half_day", None, day, "the exchange closed early") for day in half_days]
+    return _numbered(entries)
 
 
 def _equities_daily(equities: Equities) -> pa.Table:
@@ -121,16 +121,16 @@ def _bar_table(roster: Roster, bars: Bars, rows: Indices, names: Indices, days: 
 
 
 def _splits(equities: Equities) -> pa.Table:
-    told = [event for event in equities.events if event.told is not None]
+    splits = [event for event in equities.events if event.published_ratio is not None]
     span, roster = equities.span, equities.roster
     published = [
-        defects.split_published_at(event, span.opens_at, span.between_nights) for event in told
+        defects.split_published_at(event, span.opens_at, span.between_nights) for event in splits
     ]
     table = pa.table(
         {
-            "symbol": [roster.symbol_at(event.name, roster.day(event.row)) for event in told],
-            "ex_date": _dates([roster.day(event.row) for event in told]),
-            "ratio": pa.array([event.told for event in told], pa.float64()),
+            "symbol": [roster.symbol_at(event.name, roster.day(event.row)) for event in splits],
+            "ex_date": _dates([roster.day(event.row) for event in splits]),
+            "ratio": pa.array([event.published_ratio for event in splits], pa.float64()),
             "published_at": _times(published),
         }
     )
@@ -162,14 +162,14 @@ def _first_dividend(equities: Equities) -> tuple[str, str, date, str]:
     return "dividend", equities.roster.symbol_at(name, day), day, text
 
 
-def _numbered(found: list[tuple[str, str | None, date, str]]) -> list[Defect]:
-    seen: dict[str, int] = {}
+def _numbered(entries: list[tuple[str, str | None, date, str]]) -> list[Defect]:
+    counts: dict[str, int] = {}
     listed: list[Defect] = []
-    for kind, symbol, day, text in found:
-        seen[kind] = seen.get(kind, 0) + 1
+    for kind, symbol, day, text in entries:
+        counts[kind] = counts.get(kind, 0) + 1
         listed.append(
             {
-                "id": f"{kind}-{seen[kind]}",
+                "id": f"{kind}-{counts[kind]}",
                 "kind": kind,
                 "symbol": symbol,
                 "session_date": day.isoformat(),

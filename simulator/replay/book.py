@@ -1,4 +1,4 @@
-"""A market directory as it was known at a clock: what the replay may tell, and nothing later."""
+"""A point-in-time view of a market directory: nothing that became known after the clock."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -102,8 +102,8 @@ def open_book(market: Path, clock: datetime) -> Book:
     try:
         return _open_book(market, clock)
     except duckdb.Error as error:
-        said = " ".join(str(error).splitlines()[:1])
-        raise DataError(f"market {market} cannot be read: {said}") from error
+        message = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"market {market} cannot be read: {message}") from error
     except KeyError as error:
         raise DataError(f"market {market} cannot be read: a file lacks column {error}") from error
 
@@ -175,8 +175,8 @@ def _equities(con: duckdb.DuckDBPyConnection, market: Path, clock: datetime) -> 
 def _publication(con: duckdb.DuckDBPyConnection, path: Path) -> pa.Table:
     """Per day with bars, when they are published; days without a session count as usual ones."""
     days = [day for (day,) in con.execute(f"select distinct date from {_file(path)}").fetchall()]
-    found = sessions_between(min(days), max(days)) if days else []
-    closing = {session.day: session.close_at for session in found}
+    sessions = sessions_between(min(days), max(days)) if days else []
+    closing = {session.day: session.close_at for session in sessions}
     times = [closing.get(day, new_york(day, _CLOSING)) + _PUBLICATION for day in days]
     return pa.table(
         {"date": pa.array(days, pa.date32()), "published_at": pa.array(times, _timestamp())}
@@ -230,16 +230,16 @@ def bars_of(
         values: The query's parameters.
     """
     ordered = f"select * from ({query}) order by symbol, step"
-    found = con.execute(ordered, dict(values or {})).to_arrow_table()
-    symbols = found.column("symbol").combine_chunks().dictionary_encode()
+    table = con.execute(ordered, dict(values or {})).to_arrow_table()
+    symbols = table.column("symbol").combine_chunks().dictionary_encode()
     codes = symbols.indices.to_numpy(zero_copy_only=False)
     names = symbols.dictionary.to_pylist()
-    wanted = ["open", "high", "low", "close", volume] if names else []
+    measures = ["open", "high", "low", "close", volume] if names else []
     return Bars(
         names,
         np.searchsorted(codes, np.arange(len(names) + 1)).astype(np.int64),
-        found.column("step").to_numpy().astype(np.int64),
-        {name: found.column(name).to_numpy() for name in wanted},
+        table.column("step").to_numpy().astype(np.int64),
+        {name: table.column(name).to_numpy() for name in measures},
     )
 
 
@@ -254,8 +254,8 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     try:
         return _rows(con, path)
     except duckdb.Error as error:
-        said = " ".join(str(error).splitlines()[:1])
-        raise DataError(f"{path} cannot be read: {said}") from error
+        message = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"{path} cannot be read: {message}") from error
 
 
 def _listings(
@@ -263,8 +263,8 @@ def _listings(
 ) -> dict[str, dict[str, Any]]:
     rows = _rows(con, market / "listings.parquet")
     today = clock.astimezone(NEW_YORK).date()
-    begun = (row for row in rows if _first_day(row) <= today)
-    return {row["symbol"]: row for row in begun}
+    listed_rows = (row for row in rows if _first_day(row) <= today)
+    return {row["symbol"]: row for row in listed_rows}
 
 
 def _first_day(row: dict[str, Any]) -> date:

@@ -1,4 +1,4 @@
-"""What can go wrong with a vendor, at given rates, the same for the same seed."""
+"""Injection of vendor faults at given rates, the same for the same seed."""
 
 import random
 from collections import Counter
@@ -92,8 +92,8 @@ def parse_faults(spec: str) -> Faults:
     rates: dict[str, float] = {}
     options, own = dict(_OPTIONS), dict[str, int]()
     for part in filter(None, (part.strip() for part in spec.replace(";", ",").split(","))):
-        written, sign, value = part.partition("=" if "=" in part else ":")
-        name = _OLD_NAMES.get(written, written)
+        key, sign, value = part.partition("=" if "=" in part else ":")
+        name = _OLD_NAMES.get(key, key)
         vendor, _, kind = name.rpartition("/")
         try:
             if sign == "=" and name in options:

@@ -23,8 +23,8 @@ def market_rows(market: Path, name: str) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
     except (pa.ArrowInvalid, OSError) as error:
-        said = str(error).splitlines()[0]
-        raise DataError(f"market {market} cannot be read: {name}: {said}") from error
+        message = str(error).splitlines()[0]
+        raise DataError(f"market {market} cannot be read: {name}: {message}") from error
     return rows
 
 

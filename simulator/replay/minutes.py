@@ -38,8 +38,8 @@ def open_minutes(market: Path, clock: datetime) -> Bars:
     try:
         return bars_of(duckdb.connect(), query, "volume", {"known": clock - timedelta(minutes=1)})
     except duckdb.Error as error:
-        said = " ".join(str(error).splitlines()[:1])
-        raise DataError(f"{path} cannot be read: {said}") from error
+        message = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"{path} cannot be read: {message}") from error
 
 
 def minute_number(moment: datetime) -> int:

@@ -88,6 +88,6 @@ def _quotes(path: Path, clock: datetime) -> Iterator[Quote]:
     try:
         rows = con.execute(query, {"clock": clock}).to_arrow_table().to_pylist()
     except duckdb.Error as error:
-        said = " ".join(str(error).splitlines()[:1])
-        raise DataError(f"{path} cannot be read: {said}") from error
+        message = " ".join(str(error).splitlines()[:1])
+        raise DataError(f"{path} cannot be read: {message}") from error
     return (Quote(**row) for row in rows)

@@ -1,4 +1,4 @@
-"""What the vendors' wire formats share: requests, replies, refusals, repeated pages."""
+"""The shared protocol of the wire formats: requests, replies, refusals, repeated pages."""
 
 from collections import OrderedDict
 from collections.abc import Mapping

@@ -28,8 +28,8 @@ def _wires() -> dict[str, Callable[[Terms], Wire]]:
         import_module(f"{vendors.__name__}.{module.name}")
         for module in iter_modules(vendors.__path__)
     )
-    found = (module.WIRE for module in modules if hasattr(module, "WIRE"))
-    return {wire.name: wire for wire in found}
+    wires = (module.WIRE for module in modules if hasattr(module, "WIRE"))
+    return {wire.name: wire for wire in wires}
 
 
 WIRES = _wires()
@@ -226,8 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _encoded(self, reply: Reply) -> tuple[bytes, str | None]:
-        wanted = "gzip" in self.headers.get("Accept-Encoding", "")
-        if not (self.server.desk.faults.gzip and wanted):
+        accepts_gzip = "gzip" in self.headers.get("Accept-Encoding", "")
+        if not (self.server.desk.faults.gzip and accepts_gzip):
             return reply.body, None
         return gzip.compress(reply.body, compresslevel=1), "gzip"
 

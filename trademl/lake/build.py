@@ -17,7 +17,7 @@ from trademl.errors import DataError, GateFailed
 from trademl.lake import versions as lake
 
 # Of what dbt said, so much is repeated: room for two long paths.
-SAID_CHARS = 1000
+MESSAGE_CHARS = 1000
 LOOK_SECONDS = 0.5
 END_SECONDS = 10
 
@@ -117,11 +117,11 @@ def _until_done(
 ) -> subprocess.CompletedProcess[str]:
     while True:
         try:
-            said, errors = dbt.communicate(timeout=LOOK_SECONDS)
+            output, errors = dbt.communicate(timeout=LOOK_SECONDS)
         except subprocess.TimeoutExpired:
             _check_stop(is_stopping)
         else:
-            return subprocess.CompletedProcess(dbt.args, dbt.returncode, said, errors)
+            return subprocess.CompletedProcess(dbt.args, dbt.returncode, output, errors)
 
 
 def _end(dbt: subprocess.Popen[str]) -> None:
@@ -139,12 +139,14 @@ def _failure(done: subprocess.CompletedProcess[str], log_dir: Path) -> DataError
     for result in _results(log_dir / "dbt" / "run_results.json"):
         if result["status"] in ("error", "fail"):
             name = result["unique_id"].split(".")[2]
-            said = " ".join((result["message"] or "").split())[:SAID_CHARS]
-            return GateFailed(f"{name}: {said}; nothing was published (see {log})")
+            message = " ".join((result["message"] or "").split())[:MESSAGE_CHARS]
+            return GateFailed(f"{name}: {message}; nothing was published (see {log})")
     lines = [line.strip() for line in (done.stdout or done.stderr).splitlines() if line.strip()]
     # A full disk shows in the middle of a long traceback.
-    said = next((line for line in lines if "No space left" in line), lines[-1] if lines else "")
-    return DataError(f"dbt could not build: {said[:SAID_CHARS]}; nothing was published (see {log})")
+    message = next((line for line in lines if "No space left" in line), lines[-1] if lines else "")
+    return DataError(
+        f"dbt could not build: {message[:MESSAGE_CHARS]}; nothing was published (see {log})"
+    )
 
 
 def _results(path: Path) -> list[dict[str, Any]]:

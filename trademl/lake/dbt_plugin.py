@@ -1,4 +1,4 @@
-"""Prepares what a plain ``dbt build`` needs before it connects: a folder and the extension."""
+"""A dbt-duckdb plugin that creates the folder and installs the extension before a connection."""
 
 import os
 from pathlib import Path

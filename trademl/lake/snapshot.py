@@ -149,7 +149,7 @@ def data_files(
 ) -> list[dict[str, Any]]:
     """The data and delete files behind tables and views, by path under the lake's data folder."""
     root = _data_root(data_dir)
-    found = {}
+    sizes = {}
     for table in sorted(base_tables(connection, tables)):
         schema, name = table.split(".")
         listed = connection.execute(
@@ -157,16 +157,16 @@ def data_files(
             f"from ducklake_list_files('lake', '{name}', schema => '{schema}')"
         ).fetchall()
         for data_file, data_size, delete_file, delete_size in listed:
-            found[data_file] = data_size
+            sizes[data_file] = data_size
             if delete_file:
-                found[delete_file] = delete_size
+                sizes[delete_file] = delete_size
     return [
         {
             "path": os.path.relpath(path, root),
             "size_bytes": size,
             "sha256": sha256_of_file(root / os.path.relpath(path, root)),
         }
-        for path, size in sorted(found.items())
+        for path, size in sorted(sizes.items())
     ]
 
 
@@ -185,18 +185,18 @@ def base_tables(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> 
             "where database_name = 'lake' and not internal"
         ).fetchall()
     }
-    found: set[str] = set()
+    visited: set[str] = set()
     waiting = list(names)
     while waiting:
         name = waiting.pop()
-        if name in found:
+        if name in visited:
             continue
-        found.add(name)
+        visited.add(name)
         # DuckDB stores a view with its sources as lake.schema.table: look the names up.
         sql = definitions.get(name, "").replace('"', "")
         used = set(re.findall(r"\blake\.(\w+\.\w+)", sql))
-        waiting.extend(sorted(used & (tables | set(definitions)) - found))
-    return found & tables
+        waiting.extend(sorted(used & (tables | set(definitions)) - visited))
+    return visited & tables
 
 
 def pinned_files(data_dir: Path) -> set[str]:

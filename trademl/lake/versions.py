@@ -131,8 +131,12 @@ def find_version(data_dir: Path, name: str | None = None) -> Version:
 
 def newest_version(data_dir: Path, clock: datetime) -> Version | None:
     """The newest version that knows of nothing after the clock; none where there is no such."""
-    known = (one for one in reversed(list_versions(data_dir)) if parse_clock(one.as_of) <= clock)
-    return next(known, None)
+    known_versions = (
+        version
+        for version in reversed(list_versions(data_dir))
+        if parse_clock(version.as_of) <= clock
+    )
+    return next(known_versions, None)
 
 
 def attach_statement(data_dir: Path, version: Version) -> str:

@@ -327,8 +327,8 @@ def _entropy_of(series: FloatArray, window: int, fewest: int, order: int) -> Flo
     counts = np.maximum(usable[patterns] - order + 1, 1)
     total = np.zeros(patterns.size)
     for code in _pattern_codes(order):
-        seen = np.concatenate([[0], np.cumsum(codes == code)])
-        inside = seen[patterns - order + 2] - seen[patterns - order + 2 - counts]
+        cumulative = np.concatenate([[0], np.cumsum(codes == code)])
+        inside = cumulative[patterns - order + 2] - cumulative[patterns - order + 2 - counts]
         share = inside / counts
         total -= share * np.log(np.where(inside > 0, share, 1.0))
     entropy = np.maximum(total / log(factorial(order)), 0.0)

@@ -1,4 +1,4 @@
-"""Sharpe ratios judged by their length, their moments and the trials behind them.
+"""Probabilistic and deflated Sharpe ratios, and the minimum track record length.
 
 All Sharpe ratios are per period (not annualized), kurtosis is raw (3 for a normal).
 """

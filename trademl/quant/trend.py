@@ -44,9 +44,9 @@ def wilder_adx(high: ArrayLike, low: ArrayLike, close: ArrayLike, period: int = 
     columns = [values.reshape(shape[0], n_columns) for values in bars]
     result = np.full(columns[0].shape, np.nan)
     for column in range(result.shape[1]):
-        one = [np.ascontiguousarray(values[:, column]) for values in columns]
-        for start, stop in _runs(np.isfinite(one[0] + one[1] + one[2])):
-            part = _adx(one[0][start:stop], one[1][start:stop], one[2][start:stop], period)
+        prices = [np.ascontiguousarray(values[:, column]) for values in columns]
+        for start, stop in _runs(np.isfinite(prices[0] + prices[1] + prices[2])):
+            part = _adx(prices[0][start:stop], prices[1][start:stop], prices[2][start:stop], period)
             result[start:stop, column] = part
     return result.reshape(shape)
 

@@ -1,4 +1,4 @@
-"""What a report shows, as plain values: the page computes nothing but sums and formats."""
+"""The inputs of a report as plain values: the page computes nothing but sums and formats."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

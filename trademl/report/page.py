@@ -71,11 +71,11 @@ def _survivorship(rows: Iterable[SurvivorshipRow]) -> list[dict[str, Any]]:
     return [
         {
             "index_name": name,
-            "first": found[0],
-            "last": found[-1],
-            "worst": min(found, key=lambda row: row.covered / max(row.members, 1)),
+            "first": group[0],
+            "last": group[-1],
+            "worst": min(group, key=lambda row: row.covered / max(row.members, 1)),
         }
-        for name, found in groups.items()
+        for name, group in groups.items()
     ]
 
 

@@ -130,9 +130,9 @@ def caught_defects(market: Path, data_dir: Path, first_night: lake.Version) -> l
 
 def _caught(connection: duckdb.DuckDBPyConnection, kind: str, symbol: str, day: date) -> str:
     where, query = CATCHES[kind]
-    given = {"symbol": symbol, "day": day}
-    asked = {name: value for name, value in given.items() if f"${name}" in query}
-    return where if connection.execute(query, asked).fetchone() else ""
+    parameters = {"symbol": symbol, "day": day}
+    used = {name: value for name, value in parameters.items() if f"${name}" in query}
+    return where if connection.execute(query, used).fetchone() else ""
 
 
 def _healed(before: duckdb.DuckDBPyConnection, after: duckdb.DuckDBPyConnection, day: date) -> str:

@@ -1,4 +1,4 @@
-"""Where an output came from: the hashes that lead from a weight back to the data.
+"""The lineage of an output: the hashes that lead from a weight back to the data.
 
 ``foundation_hash`` is over the content of the tables a run uses, not over file names, which hold
 random ids: the same rows give the same hash however they are stored or ordered.

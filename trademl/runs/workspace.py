@@ -1,4 +1,4 @@
-"""The run directory: one folder per run, complete or not there at all.
+"""The run directory, published atomically: one folder per run, complete or absent.
 
 A run works in ``runs/.<RUN_ID>.tmp`` and is renamed to ``runs/<RUN_ID>`` at its end, so a process
 that dies leaves no half run under the final name and a rerun starts clean. One process per run id

@@ -1,1 +1,1 @@
-"""Filling leased tasks, every call paid for."""
+"""Execution of leased tasks, every call paid for."""

@@ -1,4 +1,4 @@
-"""Every call of a leased task is paid for before it is made, and keeps the lease alive."""
+"""Metering of a leased task's calls: paid for before they are made; they keep the lease alive."""
 
 import threading
 from collections.abc import Mapping

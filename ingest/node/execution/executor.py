@@ -1,4 +1,4 @@
-"""One executor per vendor, so that a slow or frozen vendor delays no other."""
+"""Executors, one per vendor, so that a slow or frozen vendor delays no other."""
 
 import sqlite3
 import threading
@@ -215,20 +215,22 @@ def _filled(node: Node, lease: Lease, meter: Meter) -> IngestReport:
         # No text of it: who raised it did not think of keys.
         raise DataError(
             f"{lease.vendor} {lease.task.dataset} met a fault of TradeML, {type(fault).__name__} "
-            f"{_place(fault)}: the task is put off, all others go on; please report it"
+            f"{_location(fault)}: the task is put off, all others go on; please report it"
         ) from None
     finally:
         meter.settle()
 
 
-def _place(fault: Exception) -> str:
-    """The last line of ours on the way to a fault."""
-    ours = Path(__file__).parents[2]
+def _location(fault: Exception) -> str:
+    """The last line of the package's own code on the way to a fault."""
+    package_root = Path(__file__).parents[2]
     frames = [
-        frame for frame in extract_tb(fault.__traceback__) if ours in Path(frame.filename).parents
+        frame
+        for frame in extract_tb(fault.__traceback__)
+        if package_root in Path(frame.filename).parents
     ]
     last = frames[-1]
-    return f"at {Path(last.filename).relative_to(ours.parent)}:{last.lineno}"
+    return f"at {Path(last.filename).relative_to(package_root.parent)}:{last.lineno}"
 
 
 def _report(node: Node, queue: Queue, lease: Lease, failure: TradeMLError) -> str:

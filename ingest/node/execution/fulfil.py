@@ -1,4 +1,4 @@
-"""A task of the queue becomes a call of ``run_ingest``."""
+"""Fulfilment of a queue task by a call of ``run_ingest``."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

@@ -1,1 +1,1 @@
-"""What to queue: forward ingest, audits, probes."""
+"""Planning of queue tasks: forward ingest, audits, probes."""

@@ -39,7 +39,9 @@ class Audited:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where the vendors of its rows land it; one of them is enough."""
-        feeding = tuple(one.endpoint for one in of_logical(self.dataset) if one.feeds_lake)
+        feeding = tuple(
+            declared.endpoint for declared in of_logical(self.dataset) if declared.feeds_lake
+        )
         return feeding or history_of(self.dataset)
 
 
@@ -66,7 +68,7 @@ class Partition:
         day: The session.
         status: ``AMBER`` or ``RED``.
         code: Why.
-        place: The session's number among those of its symbol.
+        number: The session's number among those of its symbol.
     """
 
     table: str
@@ -74,7 +76,7 @@ class Partition:
     day: date
     status: str
     code: str
-    place: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,18 +150,18 @@ def audit(node: Node, scope: Scope) -> tuple[TableAudit, ...]:
             f"{scope.start}: nothing of it is judged; land and build first, or look further back"
         )
     left = scope.most_gaps
-    found = []
+    audits = []
     for table in scope.tables:
         counts, missing = _read(node, table, scope)
-        works, asked = _works(node, TABLES[table], missing)
-        chosen = works if left is None else works[: max(left, 0)]
+        tasks, asked_lately = _gap_tasks(node, TABLES[table], missing)
+        chosen = tasks if left is None else tasks[: max(left, 0)]
         with node.queue() as queue:
             gaps = queue.add(chosen)
         left = None if left is None else left - gaps
         green, amber, red = (counts.get(name, 0) for name in ("GREEN", "AMBER", "RED"))
         total = green + amber + red
-        found.append(TableAudit(table, total, green, amber, red, asked, gaps))
-    return tuple(found)
+        audits.append(TableAudit(table, total, green, amber, red, asked_lately, gaps))
+    return tuple(audits)
 
 
 def audit_minutes(node: Node) -> int:
@@ -176,16 +178,17 @@ def audit_minutes(node: Node) -> int:
         DataError: A landed file cannot be read.
     """
     stage, until = read_stage(node.data_dir), settled(node.now().date())
-    found = without_minutes(node, stage, until) if stage else []
-    if not found:
+    empty_sessions = without_minutes(node, stage, until) if stage else []
+    if not empty_sessions:
         return 0
-    first = min(day for _, day in found)
-    days = [one.day for one in sessions_between(first, until)]
+    first = min(day for _, day in empty_sessions)
+    days = [session.day for session in sessions_between(first, until)]
     missing = [
-        Partition("", symbol, day, "RED", "NO_DATA", days.index(day)) for symbol, day in found
+        Partition("", symbol, day, "RED", "NO_DATA", days.index(day))
+        for symbol, day in empty_sessions
     ]
     with node.queue() as queue:
-        return queue.add(_works(node, _MINUTES, missing)[0])
+        return queue.add(_gap_tasks(node, _MINUTES, missing)[0])
 
 
 def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Partition]]:
@@ -207,7 +210,7 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
         where $symbols is null or list_contains($symbols, symbol)
         order by symbol, dt
     """
-    given = {
+    parameters = {
         "asset_class": asset_class,
         "table": table,
         "start": scope.start,
@@ -216,30 +219,32 @@ def _read(node: Node, table: str, scope: Scope) -> tuple[dict[str, int], list[Pa
     }
     version = lake.find_version(node.data_dir)
     with lake.open_version(node.data_dir, version) as connection:
-        rows = connection.execute(query, given).fetchall()
+        rows = connection.execute(query, parameters).fetchall()
     counts: dict[str, int] = {}
     missing = []
-    for symbol, day, status, code, place in rows:
+    for symbol, day, status, code, number in rows:
         counts[status] = counts.get(status, 0) + 1
         if status != "GREEN":
-            missing.append(Partition(table, symbol, day, status, code, place))
+            missing.append(Partition(table, symbol, day, status, code, number))
     return counts, missing
 
 
-def _works(node: Node, audited: Audited, missing: Sequence[Partition]) -> tuple[list[Work], int]:
+def _gap_tasks(
+    node: Node, audited: Audited, missing: Sequence[Partition]
+) -> tuple[list[Work], int]:
     """GAP tasks for partitions, and how many partitions the vendor was asked for lately."""
     stage = _stage_of(node, audited)
     lately = _asked_lately(node, audited)
-    wanted = [one for one in missing if not lately(one)]
+    wanted = [partition for partition in missing if not lately(partition)]
     windows: dict[tuple[date, date], list[str]] = {}
     for symbol, start, end in _runs(wanted):
         windows.setdefault((start, end), []).append(symbol)
-    works = [
+    tasks = [
         Work(audited.dataset, start, end, "GAP", symbol)
         for (start, end), symbols in sorted(windows.items())
         for symbol in _together(symbols, stage)
     ]
-    return list(in_lanes(stage, works)), len(missing) - len(wanted)
+    return list(in_lanes(stage, tasks)), len(missing) - len(wanted)
 
 
 def _stage_of(node: Node, audited: Audited) -> Stage | None:
@@ -263,11 +268,15 @@ def _runs(partitions: Sequence[Partition]) -> Iterator[tuple[str, date, date]]:
     day = timedelta(days=1)
     begun: Partition | None = None
     last: Partition | None = None
-    for one in partitions:
-        if last and begun and (one.symbol, one.place) != (last.symbol, last.place + 1):
+    for partition in partitions:
+        if (
+            last
+            and begun
+            and (partition.symbol, partition.number) != (last.symbol, last.number + 1)
+        ):
             yield begun.symbol, begun.day, last.day + day
-            begun = one
-        begun, last = begun or one, one
+            begun = partition
+        begun, last = begun or partition, partition
     if begun and last:
         yield begun.symbol, begun.day, last.day + day
 
@@ -280,20 +289,20 @@ def _asked_lately(node: Node, audited: Audited) -> Callable[[Partition], bool]:
     """
     oldest = node.now() - timedelta(days=ASK_AGAIN_DAYS)
     files = [
-        found
-        for place in audited.endpoints
-        for found in bookmarks.landed(node.data_dir, place)
-        if found.ingested_at >= oldest
+        envelope
+        for endpoint in audited.endpoints
+        for envelope in bookmarks.landed(node.data_dir, endpoint)
+        if envelope.ingested_at >= oldest
     ]
 
-    def is_asked(one: Partition) -> bool:
-        settled = one.day + timedelta(days=SETTLE_DAYS)
+    def is_asked(partition: Partition) -> bool:
+        settled = partition.day + timedelta(days=SETTLE_DAYS)
         return any(
-            (not found.symbols or not one.symbol or one.symbol in found.symbols)
-            and (found.start is None or found.start <= one.day)
-            and (found.end is None or found.end >= one.day)
-            and found.ingested_at.date() >= settled
-            for found in files
+            (not envelope.symbols or not partition.symbol or partition.symbol in envelope.symbols)
+            and (envelope.start is None or envelope.start <= partition.day)
+            and (envelope.end is None or envelope.end >= partition.day)
+            and envelope.ingested_at.date() >= settled
+            for envelope in files
         )
 
     return is_asked

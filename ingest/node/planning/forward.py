@@ -59,14 +59,14 @@ def freshness(node: Node, tracked: TrackedDataset) -> Freshness:
     if tracked.tracking.is_bars:
         return _of_bars(node, tracked, landed, names)
     landings = _newest_landings(tracked, landed)
-    found = {name: landings.get(name) for name in names}
+    landed_at = {name: landings.get(name) for name in names}
     behind = tuple(
         name
-        for name, at in found.items()
+        for name, at in landed_at.items()
         if at is None or (now - at >= FRESH and tracked.tracking.last_expected(at) != expected)
     )
-    times = [at for at in found.values() if at is not None]
-    oldest = min(times, default=None) if len(times) == len(found) else None
+    times = [at for at in landed_at.values() if at is not None]
+    oldest = min(times, default=None) if len(times) == len(landed_at) else None
     return Freshness(
         tracked, expected, tracked.tracking.last_expected(oldest) if oldest else None, behind
     )
@@ -93,18 +93,18 @@ def _of_bars(
     )
     if not names or newest is None or newest < expected:
         return Freshness(tracked, expected, newest, ("",) if names else ())
-    places = {endpoint.path: endpoint for endpoint in tracked.endpoints}
+    endpoints = {endpoint.path: endpoint for endpoint in tracked.endpoints}
     missing, having = unanswered_symbols(
-        ((places[_place(found)], found) for found in landed),
+        ((endpoints[_endpoint_path(envelope)], envelope) for envelope in landed),
         expected,
         lambda moment: _session(moment, tracked.tracking.zone),
     )
     wanted = _wanted(node, tracked)
-    asked = missing.keys() | having if wanted is None else frozenset(wanted)
+    requested = missing.keys() | having if wanted is None else frozenset(wanted)
     # Who was asked by hand only is not asked again here, and would never come off the list.
-    lacking = {symbol: one for symbol, one in missing.items() if symbol in asked}
-    is_unasked = not asked <= lacking.keys() | having
-    is_due = any(one.is_due(now) for one in lacking.values())
+    lacking = {symbol: unanswered for symbol, unanswered in missing.items() if symbol in requested}
+    is_unasked = not requested <= lacking.keys() | having
+    is_due = any(unanswered.is_due(now) for unanswered in lacking.values())
     behind = ("",) if is_unasked or is_due else ()
     return Freshness(tracked, expected, newest, behind, tuple(sorted(lacking)))
 
@@ -120,9 +120,9 @@ def _wanted(node: Node, tracked: TrackedDataset) -> Collection[str] | None:
     return tracked.tracking.listed(node.data_dir)
 
 
-def _place(found: Envelope) -> str:
+def _endpoint_path(envelope: Envelope) -> str:
     """The endpoint's folder of a landed file."""
-    return "/".join(found.path.parts[-4:-2])
+    return "/".join(envelope.path.parts[-4:-2])
 
 
 def forward(node: Node, listing: Endpoint | None = None) -> int:
@@ -134,15 +134,15 @@ def forward(node: Node, listing: Endpoint | None = None) -> int:
         node: The node.
         listing: Only the datasets whose symbols this endpoint names; none for all.
     """
-    asked = (tracked for tracked in reachable(node) if listing in (None, tracked.tracking.needs))
-    works = [work for tracked in asked for work in _behind(node, tracked)]
+    datasets = (tracked for tracked in reachable(node) if listing in (None, tracked.tracking.needs))
+    tasks = [work for tracked in datasets for work in _behind(node, tracked)]
     with node.queue() as queue:
-        return queue.add(works)
+        return queue.add(tasks)
 
 
 def _behind(node: Node, tracked: TrackedDataset) -> list[Work]:
     try:
-        return _works(node, freshness(node, tracked)) if _is_listed(node, tracked) else []
+        return _forward_tasks(node, freshness(node, tracked)) if _is_listed(node, tracked) else []
     except DataError as error:
         log.error("forward", dataset=tracked.dataset, error=str(error))
         return []
@@ -153,16 +153,16 @@ def reachable(node: Node) -> tuple[TrackedDataset, ...]:
     return tuple(
         tracked
         for tracked in TRACKED
-        if any(has_keys(place.vendor, node.settings) for place in tracked.endpoints)
+        if any(has_keys(endpoint.vendor, node.settings) for endpoint in tracked.endpoints)
     )
 
 
 def ages(node: Node) -> Mapping[str, Freshness]:
     """How far each active dataset is, by its name; without those whose listing is not landed."""
     return {
-        one.dataset: freshness(node, one)
-        for one in reachable(node)
-        if one.tracking.names is None or _is_listed(node, one)
+        tracked.dataset: freshness(node, tracked)
+        for tracked in reachable(node)
+        if tracked.tracking.names is None or _is_listed(node, tracked)
     }
 
 
@@ -170,10 +170,14 @@ def _landed(node: Node, tracked: TrackedDataset) -> list[Envelope]:
     """The landings of the last weeks at all its vendors; all there are where those have none."""
     since = node.now().date() - timedelta(days=REACH_DAYS)
     lately = [
-        one for place in tracked.endpoints for one in bookmarks.landed(node.data_dir, place, since)
+        envelope
+        for endpoint in tracked.endpoints
+        for envelope in bookmarks.landed(node.data_dir, endpoint, since)
     ]
     return lately or [
-        one for place in tracked.endpoints for one in bookmarks.landed(node.data_dir, place)
+        envelope
+        for endpoint in tracked.endpoints
+        for envelope in bookmarks.landed(node.data_dir, endpoint)
     ]
 
 
@@ -183,11 +187,11 @@ def _newest_landings(tracked: TrackedDataset, landed: list[Envelope]) -> Mapping
     A file whose window ends before the session that was expected then is a piece of history.
     """
     newest: dict[str, datetime] = {}
-    for found in sorted(landed, key=lambda found: found.ingested_at):
-        expected = tracked.tracking.last_expected(found.ingested_at)
-        if found.end is not None and found.end + timedelta(days=1) < expected:
+    for envelope in sorted(landed, key=lambda envelope: envelope.ingested_at):
+        expected = tracked.tracking.last_expected(envelope.ingested_at)
+        if envelope.end is not None and envelope.end + timedelta(days=1) < expected:
             continue
-        newest |= dict.fromkeys(found.symbols or ("",), found.ingested_at)
+        newest |= dict.fromkeys(envelope.symbols or ("",), envelope.ingested_at)
     return newest
 
 
@@ -209,23 +213,23 @@ def _is_listed(node: Node, tracked: TrackedDataset) -> bool:
     return bool(bookmarks.landed(node.data_dir, tracked.tracking.needs))
 
 
-def _works(node: Node, found: Freshness) -> list[Work]:
+def _forward_tasks(node: Node, status: Freshness) -> list[Work]:
     """Bars from the newest landed session on, and some days again; all else as of now.
 
     What is served a day later is asked as of yesterday.
     """
-    tracked, day = found.tracked, timedelta(days=1)
-    if not found.behind:
+    tracked, day = status.tracked, timedelta(days=1)
+    if not status.behind:
         return []
     if tracked.tracking.is_bars:
-        newest = found.newest or found.expected
-        earliest = found.expected - timedelta(days=REACH_DAYS - 1)
+        newest = status.newest or status.expected
+        earliest = status.expected - timedelta(days=REACH_DAYS - 1)
         start = max(
-            earliest, min(newest, found.expected - timedelta(days=tracked.tracking.overlap))
+            earliest, min(newest, status.expected - timedelta(days=tracked.tracking.overlap))
         )
-        window = (start, found.expected + day)
+        window = (start, status.expected + day)
     else:
         rows = node.registry.of_dataset(tracked.dataset)
         today = node.now().date() - min(row.delay_days or 0 for row in rows) * day
         window = (today, today + day)
-    return [Work(tracked.dataset, *window, "FORWARD", name or None) for name in found.behind]
+    return [Work(tracked.dataset, *window, "FORWARD", name or None) for name in status.behind]

@@ -1,4 +1,4 @@
-"""QC_PROBE: once a week a second vendor's bars are laid beside those of the lake.
+"""QC_PROBE: a weekly comparison of the lake's bars with those of a second vendor.
 
 A verdict is landed as any payload is, append-only, and the next build shows it: a partition that
 two vendors disagree about is AMBER in ``quality.partition_status`` until its bar is corrected.
@@ -105,18 +105,23 @@ def queue_probes(node: Node) -> int:
     """
     end = node.now().date() - timedelta(days=1)
     start = end - timedelta(days=WINDOW_DAYS)
-    given = {"start": start, "end": end, "most": SAMPLE_SIZE, "compared": _compared(node, start)}
+    parameters = {
+        "start": start,
+        "end": end,
+        "most": SAMPLE_SIZE,
+        "compared": _compared(node, start),
+    }
     version = lake.find_version(node.data_dir)
     with lake.open_version(node.data_dir, version) as connection:
-        sample = connection.execute(_SAMPLE, given).fetchall()
-    works = [
+        sample = connection.execute(_SAMPLE, parameters).fetchall()
+    tasks = [
         Work("equities_bars_1d", day, day + timedelta(days=1), "QC_PROBE", symbol)
         for symbol, day in sample
     ]
     with node.queue() as queue, node.control() as control:
         run_id = start_run(control, SAMPLE, {"version": version.name})
-        queued = queue.add([work for work in works if _has_second_opinion(node, work)])
-        finish_run(control, run_id, "SUCCEEDED", {"sampled": len(works), "queued": queued})
+        queued = queue.add([work for work in tasks if _has_second_opinion(node, work)])
+        finish_run(control, run_id, "SUCCEEDED", {"sampled": len(tasks), "queued": queued})
     return queued
 
 
@@ -125,15 +130,15 @@ def record_verdict(node: Node, lease: Lease) -> tuple[Work, ...]:
     task = lease.task
     verdict = compare(node, task, lease.vendor)
     _land(node, task, lease.vendor, verdict)
-    what = {"symbol": task.symbol, "day": task.start.isoformat(), "vendor": lease.vendor}
-    said = {
+    partition = {"symbol": task.symbol, "day": task.start.isoformat(), "vendor": lease.vendor}
+    outcome = {
         "verdict": verdict.word,
         "worst": verdict.worst,
         "volume_ratio": verdict.volume_ratio,
     }
     with node.control() as control:
-        finish_run(control, start_run(control, RESULT, what), "SUCCEEDED", said)
-    log.info("probe", **what, **said)
+        finish_run(control, start_run(control, RESULT, partition), "SUCCEEDED", outcome)
+    log.info("probe", **partition, **outcome)
     if verdict.word != "CROSS_VENDOR_MISMATCH":
         return ()
     return (Work(task.dataset, task.start, task.end, "GAP", task.symbol),)
@@ -148,7 +153,7 @@ def compare(node: Node, task: Task, vendor: str) -> Verdict:
     if lakes is None or others is None:
         return Verdict("NO_DATA")
     pairs = zip(lakes[:4], others[:4], strict=True)
-    worst = max(abs(one - other) / abs(one) if one else abs(other) for one, other in pairs)
+    worst = max(abs(price - other) / abs(price) if price else abs(other) for price, other in pairs)
     ratio = others[4] / lakes[4] if lakes[4] else None
     least, most = VOLUME_RATIOS
     agree = worst <= MOST_RELATIVE_DIFFERENCE and (ratio is None or least <= ratio <= most)
@@ -158,21 +163,23 @@ def compare(node: Node, task: Task, vendor: str) -> Verdict:
 def _compared(node: Node, start: date) -> list[str]:
     """``symbol|date`` of what was laid side by side before."""
     landed = bookmarks.landed(node.data_dir, QC_PROBE, start)
-    return sorted(f"{name}|{one.start}" for one in landed for name in one.symbols or ())
+    return sorted(
+        f"{name}|{envelope.start}" for envelope in landed for name in envelope.symbols or ()
+    )
 
 
 def _land(node: Node, task: Task, vendor: str, verdict: Verdict) -> None:
     """Lands a verdict under ``raw/node/qc_probe``."""
     symbol = task.symbol or ""
-    what = {"symbol": symbol, "session_date": task.start.isoformat(), "vendor": vendor}
+    key = {"symbol": symbol, "session_date": task.start.isoformat(), "vendor": vendor}
     row = {
-        **what,
+        **key,
         "session_date": task.start,
         "verdict": verdict.word,
         "worst_diff_ratio": verdict.worst,
         "volume_ratio": verdict.volume_ratio,
     }
-    chain = request_hash(QC_PROBE.vendor, QC_PROBE.name, what)
+    chain = request_hash(QC_PROBE.vendor, QC_PROBE.name, key)
     digest = sha256_of_bytes(msgspec.json.encode(row, order="sorted"))
     page = Page(table_of(QC_PROBE, [row]), digest, f"node:{QC_PROBE.name}", chain)
     fetch = Fetch(QC_PROBE, QC_PROBE.name, chain, task.start, task.start, (symbol,))
@@ -184,9 +191,10 @@ def _bar(node: Node, vendor: str, dataset: str, symbol: str, day: date) -> Seque
     columns, endpoint = declared.bar_columns, declared.endpoint
     assert columns is not None
     files = [
-        str(found.path)
-        for found in bookmarks.landed(node.data_dir, endpoint)
-        if (found.start is None or found.start <= day) and (found.end is None or found.end >= day)
+        str(envelope.path)
+        for envelope in bookmarks.landed(node.data_dir, endpoint)
+        if (envelope.start is None or envelope.start <= day)
+        and (envelope.end is None or envelope.end >= day)
     ]
     if not files:
         return None

@@ -1,4 +1,4 @@
-"""What is known when vendors are ordered: their calls of the day, and what they have filled."""
+"""Routing facts: the vendors' calls of the day, and what they have filled."""
 
 from datetime import date
 from pathlib import Path
@@ -42,9 +42,9 @@ def _green(data_dir: Path, dataset: str, asof: date) -> dict[str, set[str]]:
         where status.table_name = $table and status.dt = $day and status.status = 'GREEN'
     """
     table, asset_class = tables[dataset]
-    given = {"table": table, "asset_class": asset_class, "day": asof}
-    found: dict[str, set[str]] = {}
+    parameters = {"table": table, "asset_class": asset_class, "day": asof}
+    by_vendor: dict[str, set[str]] = {}
     with lake.open_version(data_dir, versions[-1]) as connection:
-        for vendor, symbol in connection.execute(query, given).fetchall():
-            found.setdefault(vendor, set()).add(symbol)
-    return found
+        for vendor, symbol in connection.execute(query, parameters).fetchall():
+            by_vendor.setdefault(vendor, set()).add(symbol)
+    return by_vendor

@@ -23,15 +23,19 @@ class TrackedDataset:
 
 
 def _tracked() -> list[TrackedDataset]:
-    found = []
+    datasets = []
     for vendor in VENDORS.values():
         for declared in vendor.datasets:
             if declared.tracking is not None:
                 logical = declared.fills[0]
-                others = (one.endpoint for one in of_logical(logical) if one.is_stand_in)
+                others = (
+                    alternative.endpoint
+                    for alternative in of_logical(logical)
+                    if alternative.is_stand_in
+                )
                 endpoints = (declared.endpoint, *others)
-                found.append(TrackedDataset(logical, endpoints, declared.tracking))
-    return sorted(found, key=lambda tracked: tracked.tracking.turn)
+                datasets.append(TrackedDataset(logical, endpoints, declared.tracking))
+    return sorted(datasets, key=lambda tracked: tracked.tracking.turn)
 
 
 TRACKED = tuple(_tracked())

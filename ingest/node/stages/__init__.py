@@ -1,1 +1,1 @@
-"""How much of the node's stage is there, what is missing, and when the next stage opens."""
+"""The node's stage: its coverage, its missing history, and the gate to the next stage."""

@@ -1,4 +1,4 @@
-"""How much of a stage's windows is GREEN: days in the published lake, minutes in landed files."""
+"""Coverage of a stage's windows: GREEN days in the lake, GREEN minutes in landed files."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -71,19 +71,19 @@ def _coverage(node: Node, stage: Stage, dataset: str) -> Coverage:
     if window[0] >= window[1]:
         return Coverage(dataset, 0, 0)
     ledger = _LEDGERS[dataset](node, stage.symbols, window)
-    landed = (bookmarks.landed(node.data_dir, place) for place in history_of(dataset))
-    asked = bookmarks.coverage(chain.from_iterable(landed), stage.symbols)
+    landed = (bookmarks.landed(node.data_dir, endpoint) for endpoint in history_of(dataset))
+    landed_spans = bookmarks.coverage(chain.from_iterable(landed), stage.symbols)
     days = _sessions(window)
     green = expected = 0
     for symbol in stage.symbols:
-        known, spans = ledger.get(symbol, {}), asked.get(symbol, [])
+        known, spans = ledger.get(symbol, {}), landed_spans.get(symbol, [])
         green += sum(known.values())
         expected += sum(day in known or not _covers(spans, day) for day in days)
     return Coverage(dataset, green, expected)
 
 
 def _sessions(window: Span) -> list[date]:
-    return [one.day for one in sessions_between(window[0], _last(window))]
+    return [session.day for session in sessions_between(window[0], _last(window))]
 
 
 def _last(window: Span) -> date:
@@ -121,8 +121,8 @@ def _minutes(node: Node, symbols: tuple[str, ...], window: Span) -> Ledger:
     A vendor that has a session GREEN is enough.
     """
     ledger: dict[str, dict[date, bool]] = {}
-    for place in history_of(_MINUTES):
-        for symbol, day, _, is_green in _landed_minutes(node, place, symbols, window):
+    for endpoint in history_of(_MINUTES):
+        for symbol, day, _, is_green in _landed_minutes(node, endpoint, symbols, window):
             known = ledger.setdefault(symbol, {})
             known[day] = known.get(day, False) or is_green
     return ledger
@@ -138,8 +138,8 @@ def without_minutes(node: Node, stage: Stage, until: date) -> list[tuple[str, da
     if window[0] >= until:
         return []
     counts: dict[tuple[str, date], int] = {}
-    for place in history_of(_MINUTES):
-        for symbol, day, count, _ in _landed_minutes(node, place, stage.symbols, window):
+    for endpoint in history_of(_MINUTES):
+        for symbol, day, count, _ in _landed_minutes(node, endpoint, stage.symbols, window):
             counts[symbol, day] = counts.get((symbol, day), 0) + count
     return sorted(key for key, count in counts.items() if not count)
 
@@ -154,9 +154,9 @@ def _landed_minutes(
     sessions = sessions_between(window[0], _last(window))
     calendar = pa.table(
         {
-            "day": [one.day for one in sessions],
-            "open_at": [one.open_at for one in sessions],
-            "close_at": [one.close_at for one in sessions],
+            "day": [session.day for session in sessions],
+            "open_at": [session.open_at for session in sessions],
+            "close_at": [session.close_at for session in sessions],
         }
     )
     query = f"""
@@ -176,15 +176,15 @@ def _landed_minutes(
         inner join calendar on calendar.day >= firsts.day
         left join minutes on firsts.symbol = minutes.symbol and calendar.day = minutes.day
     """
-    given = {
-        "files": [str(found.path) for found in landed],
+    parameters = {
+        "files": [str(envelope.path) for envelope in landed],
         "symbols": list(symbols),
         "least": LEAST_ROWS,
         "most": MOST_ROWS,
     }
     with bookmarks.reading(node.data_dir / "raw" / endpoint.path), duckdb.connect() as connection:
         connection.register("calendar", calendar)
-        return connection.execute(query, given).fetchall()
+        return connection.execute(query, parameters).fetchall()
 
 
 _LEDGERS: Mapping[str, Callable[[Node, tuple[str, ...], Span], Ledger]] = {

@@ -38,23 +38,25 @@ def gate(node: Node) -> Mapping[str, Any]:
     stage, rules = read_stage(node.data_dir), read_rules()
     if stage is None or stage.stage + 1 >= len(rules):
         return {"stage": stage.stage if stage else None}
-    found = coverage(node, stage)
-    told: dict[str, Any] = {
+    coverages = coverage(node, stage)
+    metrics: dict[str, Any] = {
         "stage": stage.stage,
-        "coverage": {one.dataset: [one.green, one.expected] for one in found},
+        "coverage": {covered.dataset: [covered.green, covered.expected] for covered in coverages},
         "promoted_to": None,
         "tasks": 0,
     }
-    if found and all(one.ratio >= node.settings.min_green_fraction for one in found):
+    if coverages and all(
+        covered.ratio >= node.settings.min_green_fraction for covered in coverages
+    ):
         rule, number = rules[stage.stage + 1], stage.stage + 1
         symbols = next_symbols(node, stage, rule.symbols)
         following = stage_of(number, rule, symbols, node.now().date())
         with node.queue() as queue:
-            told["tasks"] = queue.add(served(node, new_works(stage, following)))
+            metrics["tasks"] = queue.add(served(node, new_works(stage, following)))
         write_stage(node.data_dir, following)
-        told["promoted_to"] = number
-    log.info("stage", **told)
-    return told
+        metrics["promoted_to"] = number
+    log.info("stage", **metrics)
+    return metrics
 
 
 def new_works(before: Stage, after: Stage) -> Iterator[Work]:

@@ -1,4 +1,4 @@
-"""History that is required and that no landed file answers for, whatever the lake says.
+"""Missing history: required windows that no landed file answers for, whatever the lake says.
 
 The lake counts from the first bar it holds, and has no table of minutes. The footers of landed
 files say which symbol and window was asked; what was answered without rows is landed too.
@@ -49,17 +49,17 @@ class MissingHistory:
     def line(self) -> str:
         """What it is in words."""
         names = {work.symbol for work in self.windows}
-        said = (
+        text = (
             f"{self.sessions} sessions of {len(names)} symbols are not landed"
             if names
             else "all sessions are landed"
         )
-        return said + (f"; no vendor serves it before {self.served_from}" * bool(self.served_from))
+        return text + (f"; no vendor serves it before {self.served_from}" * bool(self.served_from))
 
 
 def history_of(dataset: str) -> tuple[Endpoint, ...]:
     """Where a dataset's history lands, at any of its vendors; one of the places is enough."""
-    return tuple(one.endpoint for one in of_logical(dataset) if one.keeps_history)
+    return tuple(declared.endpoint for declared in of_logical(dataset) if declared.keeps_history)
 
 
 def required(stage: Stage, today: date) -> Iterator[Work]:
@@ -104,8 +104,8 @@ def find_missing_history(
     for work in wanted:
         by_dataset.setdefault(work.dataset, []).append(work)
     return tuple(
-        _unlanded(data_dir, dataset, found, served_from(dataset, registry, vendors, today), until)
-        for dataset, found in by_dataset.items()
+        _unlanded(data_dir, dataset, windows, served_from(dataset, registry, vendors, today), until)
+        for dataset, windows in by_dataset.items()
     )
 
 
@@ -129,19 +129,19 @@ def missing_history_of(
 
 
 def queue_missing_history(
-    node: Node, found: Iterable[MissingHistory], most: int | None = None
+    node: Node, missing: Iterable[MissingHistory], most: int | None = None
 ) -> int:
     """Queues what is not landed and not in line; what failed today waits for tomorrow.
 
     Args:
         node: The node.
-        found: What is not landed.
+        missing: What is not landed.
         most: Queue at most so many tasks; none for no limit.
 
     Returns:
         How many tasks are waiting that were not before.
     """
-    windows = [work for one in found for work in one.windows]
+    windows = [work for history in missing for work in history.windows]
     with node.queue() as queue:
         if most is None:
             return queue.add(windows)
@@ -161,11 +161,13 @@ def _pieces(queue: Queue, windows: Iterable[Work]) -> Iterator[Work]:
 def _unlanded(
     data_dir: Path, dataset: str, wanted: list[Work], first: date, until: date
 ) -> MissingHistory:
-    places = history_of(dataset)
-    if not places:
-        kept = sorted({name for (_, name), one in FILLING.items() if one.keeps_history})
+    endpoints = history_of(dataset)
+    if not endpoints:
+        kept = sorted({name for (_, name), declared in FILLING.items() if declared.keeps_history})
         raise ConfigError(f"no history is kept of {dataset}; there is of: {', '.join(kept)}")
-    landed = (one for place in places for one in bookmarks.landed(data_dir, place))
+    landed = (
+        envelope for endpoint in endpoints for envelope in bookmarks.landed(data_dir, endpoint)
+    )
     spans = bookmarks.coverage(landed, {work.symbol or "" for work in wanted})
     days = _days(dataset, min(work.start for work in wanted), max(work.end for work in wanted))
     windows, sessions = [], 0
@@ -184,4 +186,4 @@ def _days(dataset: str, start: date, end: date) -> list[date]:
     """The sessions of a half-open window; coins trade every day."""
     if dataset.startswith("crypto"):
         return [start + number * _DAY for number in range((end - start).days)]
-    return [one.day for one in sessions_between(start, end - _DAY)]
+    return [session.day for session in sessions_between(start, end - _DAY)]

@@ -80,9 +80,9 @@ def headers(key_id: str, secret_key: str) -> dict[str, str]:
     return {"APCA-API-KEY-ID": key_id, "APCA-API-SECRET-KEY": secret_key}
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """403 means wrong keys, or data that the subscription does not cover."""
-    return NotEntitled if status == 403 and "subscription" in said else None
+    return NotEntitled if status == 403 and "subscription" in message else None
 
 
 def is_symbol(text: str) -> bool:
@@ -262,11 +262,11 @@ def paged(
     A body that hands back a token that was asked before is an earlier page once more: it is passed
     over and the token asked again.
     """
-    token, asked, repeats = "", {""}, 0
+    token, seen_tokens, repeats = "", {""}, 0
     while True:
         answer = client.get(path, params, read, {"page_token": token} if token else None)
         following = answer.value.token or ""
-        if following and following in asked:
+        if following and following in seen_tokens:
             repeats += 1
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"{client.vendor} {path} sends one page over and over; try later")
@@ -275,4 +275,4 @@ def paged(
         if not following:
             return
         token, repeats = following, 0
-        asked.add(token)
+        seen_tokens.add(token)

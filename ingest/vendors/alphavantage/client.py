@@ -127,7 +127,7 @@ def is_refusal_body(body: bytes) -> bool:
     return bool(names) and names <= _NOTICES
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """What a notice means.
 
     Burst comes first, since its text may mention the daily limit too, and the daily limit comes
@@ -135,7 +135,7 @@ def classify_refusal(status: int, said: str) -> type[VendorError] | None:
     """
     if status != 200:
         return None
-    words = said.lower()
+    words = message.lower()
     if any(mark in words for mark in _BURST):
         return RateLimited
     if "per day" in words or "rate limit" in words:
@@ -165,8 +165,8 @@ def daily(
         NotEntitled: The plan does not give sessions that old.
         SchemaDrift: The dates are not New York's.
     """
-    asked = len(sessions_between(start, clock.date()))
-    size = "compact" if asked <= COMPACT_ROWS else "full"
+    session_count = len(sessions_between(start, clock.date()))
+    size = "compact" if session_count <= COMPACT_ROWS else "full"
     for symbol in symbols:
         params = {"function": "TIME_SERIES_DAILY", "symbol": symbol, "outputsize": size}
         try:
@@ -221,10 +221,10 @@ def earnings(client: VendorClient, symbol: str) -> Iterator[Page]:
         {"function": "EARNINGS", "symbol": symbol},
         _read_earnings,
     )
-    told = answer.value
-    groups = {"annual": told.annualEarnings, "quarterly": told.quarterlyEarnings}
+    payload = answer.value
+    groups = {"annual": payload.annualEarnings, "quarterly": payload.quarterlyEarnings}
     rows = [
-        {"symbol": told.symbol, "report_type": group, **_without_absent(row, *row)}
+        {"symbol": payload.symbol, "report_type": group, **_without_absent(row, *row)}
         for group, reports in groups.items()
         for row in reports
     ]
@@ -259,39 +259,39 @@ def _of_symbol(
         {"function": function, "symbol": symbol},
         lambda body: read_json(_LISTED_BODY.decode, body, endpoint.path),
     )
-    told = answer.value
-    rows = [{"symbol": told.symbol, **_without_absent(row, *days)} for row in told.data]
+    payload = answer.value
+    rows = [{"symbol": payload.symbol, **_without_absent(row, *days)} for row in payload.data]
     yield page_of_records(answer, endpoint, rows)
 
 
 def _read_daily(body: bytes) -> _Daily[Any]:
-    told: _Daily[Any] | None = decode_strict(_USUAL_DAILY_BODY.decode, body)
-    told = told or read_json(_DAILY_BODY.decode, body, DAILY.path)
-    zone = told.meta.get("5. Time Zone")
+    payload: _Daily[Any] | None = decode_strict(_USUAL_DAILY_BODY.decode, body)
+    payload = payload or read_json(_DAILY_BODY.decode, body, DAILY.path)
+    zone = payload.meta.get("5. Time Zone")
     if zone != _ZONE:
         raise SchemaDrift(f"{DAILY.path} sent dates of {zone}, {_ZONE} is known; nothing is landed")
-    return told
+    return payload
 
 
-def _refuse_cut(told: _Daily[Any], symbol: str, size: str, start: date) -> None:
-    sent = told.meta.get("4. Output Size", "")
+def _refuse_cut(payload: _Daily[Any], symbol: str, size: str, start: date) -> None:
+    sent = payload.meta.get("4. Output Size", "")
     if not sent.lower().startswith(size):
         raise NotEntitled(
             f"{DAILY.path} was asked for the {size} history of {symbol}, sent {sent!r} with "
-            f"{len(told.series)} rows; give a --start within the last {COMPACT_ROWS} sessions"
+            f"{len(payload.series)} rows; give a --start within the last {COMPACT_ROWS} sessions"
         )
-    oldest = min(told.series, default="")
-    if size == "compact" and len(told.series) >= COMPACT_ROWS and oldest > start.isoformat():
+    oldest = min(payload.series, default="")
+    if size == "compact" and len(payload.series) >= COMPACT_ROWS and oldest > start.isoformat():
         raise DataError(
-            f"{DAILY.path} sent {len(told.series)} rows of {symbol} from {oldest} on, {start} was "
-            "asked: older rows are cut off; ask again with the full history"
+            f"{DAILY.path} sent {len(payload.series)} rows of {symbol} from {oldest} on, {start} "
+            "was asked: older rows are cut off; ask again with the full history"
         )
 
 
-def _bars(told: _Daily[Any], days: list[str]) -> pa.Table:
+def _bars(payload: _Daily[Any], days: list[str]) -> pa.Table:
     """The rows of some days, the fields without the numbers before their names."""
-    rows = [told.series[day] for day in days]
-    named = {"symbol": repeated(told.meta.get("2. Symbol"), len(days)), "date": days}
+    rows = [payload.series[day] for day in days]
+    named = {"symbol": repeated(payload.meta.get("2. Symbol"), len(days)), "date": days}
     if rows and isinstance(rows[0], _Bar):
         columns = {
             "open": [row.open for row in rows],
@@ -303,15 +303,15 @@ def _bars(told: _Daily[Any], days: list[str]) -> pa.Table:
         return table_of_columns(DAILY, {**named, **columns})
     plain = {name: name.partition(". ")[2] or name for row in rows for name in row}
     columns = {short: [row.get(name) for row in rows] for name, short in plain.items()}
-    return table_of(DAILY, rows, given={**columns, **named}, said=set(plain) & _BAR_FIELDS)
+    return table_of(DAILY, rows, given={**columns, **named}, used_fields=set(plain) & _BAR_FIELDS)
 
 
 def _read_earnings(body: bytes) -> _Earnings:
     """A symbol that the vendor does not know gives an empty object."""
     if body.strip() == b"{}":
         return _Earnings("", [], [])
-    told: _Earnings = read_json(_EARNINGS_BODY.decode, body, EARNINGS.path)
-    return told
+    payload: _Earnings = read_json(_EARNINGS_BODY.decode, body, EARNINGS.path)
+    return payload
 
 
 def _read_listing(body: bytes, endpoint: Endpoint) -> list[dict[str, str]]:
@@ -323,5 +323,5 @@ def _read_listing(body: bytes, endpoint: Endpoint) -> list[dict[str, str]]:
 
 def _without_absent(row: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """A row in which the vendor's words for "none" are null."""
-    said = {name: row.get(name) for name in names if name in row}
-    return {**row, **{name: None for name, value in said.items() if value in _ABSENT}}
+    values = {name: row.get(name) for name in names if name in row}
+    return {**row, **{name: None for name, value in values.items() if value in _ABSENT}}

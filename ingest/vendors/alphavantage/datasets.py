@@ -67,7 +67,7 @@ def _as_of(job: Job, before: list[Envelope], dataset: str) -> list[Chunk]:
     day = _last_session(job)
     if day < alphavantage.LISTINGS_BEGIN:
         raise ConfigError(f"{dataset} begins {alphavantage.LISTINGS_BEGIN}, {day} was asked")
-    return [] if any(found.end == day for found in before) else [Chunk((), day, day)]
+    return [] if any(envelope.end == day for envelope in before) else [Chunk((), day, day)]
 
 
 def _chains(job: Job, before: list[Envelope]) -> list[Chunk]:

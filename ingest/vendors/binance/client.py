@@ -70,11 +70,11 @@ class _ExchangeInfo(msgspec.Struct):
 _INFO = msgspec.json.Decoder(_ExchangeInfo)
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """403 comes from the firewall, to an address that asks too much; no key is ever wrong here."""
     if status == 403:
         return Banned
-    is_unknown = status == 400 and ("Invalid symbol" in said or "Illegal characters" in said)
+    is_unknown = status == 400 and ("Invalid symbol" in message or "Illegal characters" in message)
     return UnknownSymbol if is_unknown else None
 
 
@@ -159,7 +159,7 @@ def _rows(symbol: str, rows: Sequence[_Row], clock: datetime) -> pa.Table:
 
 def _named(row: _Row) -> dict[str, Any]:
     """A row under names; the twelfth field is documented as unused and always ``"0"``."""
-    beyond = {f"field_{place}": value for place, value in enumerate(row) if place > _UNUSED}
+    beyond = {f"field_{index}": value for index, value in enumerate(row) if index > _UNUSED}
     unused = {} if row[_UNUSED] == "0" else {f"field_{_UNUSED}": row[_UNUSED]}
     return {**dict(zip(_FIELDS, row, strict=False)), **unused, **beyond}
 

@@ -13,7 +13,7 @@ from trademl.sessions import EXCHANGE, sessions_between
 
 def session_pages(start: date, end: date) -> Iterator[Page]:
     """The sessions of a span as one page."""
-    found = sessions_between(start, end)
+    sessions = sessions_between(start, end)
     records = [
         {
             "exchange": EXCHANGE,
@@ -22,7 +22,7 @@ def session_pages(start: date, end: date) -> Iterator[Page]:
             "close_at": session.close_at,
             "is_early_close": session.is_early_close,
         }
-        for session in found
+        for session in sessions
     ]
     body = msgspec.json.encode(records)
     uri = f"exchange_calendars:{EXCHANGE}?start={start}&end={end}"

@@ -77,16 +77,16 @@ def headers(key: str) -> dict[str, str]:
 
 def is_refusal_body(body: bytes) -> bool:
     """Whether a body is a refusal whatever its status says: an object with an ``error``."""
-    said = decode_strict(_REFUSAL.decode, body) if b'"error"' in body else None
-    return said is not None and bool(said.error)
+    refusal = decode_strict(_REFUSAL.decode, body) if b'"error"' in body else None
+    return refusal is not None and bool(refusal.error)
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """403 means that the plan does not cover an endpoint; wrong keys are 401."""
-    if "limit reached" in said.lower():
+    if "limit reached" in message.lower():
         return RateLimited
-    is_page = said.startswith("<")
-    if (status == 403 and not is_page) or (status in (200, 401) and "access" in said):
+    is_page = message.startswith("<")
+    if (status == 403 and not is_page) or (status in (200, 401) and "access" in message):
         return NotEntitled
     return Rejected if status == 200 else None
 
@@ -172,25 +172,27 @@ def _whole_calendar(client: VendorClient, symbol: str, start: date, end: date) -
 
 
 def _read_candles(body: bytes, symbol: str) -> pa.Table:
-    said = read_json(_CANDLE_BODY.decode, body, CANDLES.path)
-    arrays = {name: getattr(said, name) or [] for name in ("t", "o", "h", "l", "c", "v")}
+    payload = read_json(_CANDLE_BODY.decode, body, CANDLES.path)
+    arrays = {name: getattr(payload, name) or [] for name in ("t", "o", "h", "l", "c", "v")}
     lengths = {name: len(values) for name, values in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise SchemaDrift(f"{CANDLES.path} sent arrays of unequal lengths {lengths} for {symbol}")
-    if said.s not in ("ok", "no_data") or (said.s == "ok" and not arrays["t"]):
-        raise SchemaDrift(f"{CANDLES.path} says {said.s!r} with {lengths['t']} rows for {symbol}")
+    if payload.s not in ("ok", "no_data") or (payload.s == "ok" and not arrays["t"]):
+        raise SchemaDrift(
+            f"{CANDLES.path} says {payload.s!r} with {lengths['t']} rows for {symbol}"
+        )
     times = utc_of(arrays["t"], "s", CANDLES)
     columns = {**arrays, "symbol": repeated(symbol, len(times)), "t": times}
     return table_of_columns(CANDLES, columns, times)
 
 
 def _read_chain(body: bytes) -> pa.Table:
-    said = read_json(_CHAIN_BODY.decode, body, CHAIN.path)
+    payload = read_json(_CHAIN_BODY.decode, body, CHAIN.path)
     # An empty object is "no options"; anything else without a chain is not, and covers no day.
-    if said and "data" not in said:
-        raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(said)[:5]} and no data")
-    head = {f"chain_{name}": value for name, value in said.items() if name != "data"}
-    expirations = said.get("data") or []
+    if payload and "data" not in payload:
+        raise SchemaDrift(f"{CHAIN.path} {DRIFT}: it sent {sorted(payload)[:5]} and no data")
+    head = {f"chain_{name}": value for name, value in payload.items() if name != "data"}
+    expirations = payload.get("data") or []
     try:
         sides = msgspec.convert(expirations, list[_Expiration])
     except msgspec.ValidationError as error:
@@ -208,8 +210,8 @@ def _contracts(expiration: Record, known: _Expiration) -> Iterator[Record]:
 
 
 def _read_calendar(body: bytes) -> pa.Table:
-    said = read_json(_CALENDAR_BODY.decode, body, EARNINGS.path)
-    return table_of(EARNINGS, said.earningsCalendar)
+    payload = read_json(_CALENDAR_BODY.decode, body, EARNINGS.path)
+    return table_of(EARNINGS, payload.earningsCalendar)
 
 
 def _seconds(day: date) -> int:

@@ -129,13 +129,13 @@ def is_refusal_body(body: bytes) -> bool:
     return "Error Message" in (decode_strict(_OBJECT.decode, body) or {})
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """What a refusal means; the words decide, since the limit comes with 429 and with 200."""
-    if "Bandwidth Limit Reach" in said:
+    if "Bandwidth Limit Reach" in message:
         return Exhausted
-    if "Limit Reach" in said:
+    if "Limit Reach" in message:
         return RateLimited
-    if status == 402 or any(words in said for words in _PLAN):
+    if status == 402 or any(words in message for words in _PLAN):
         return NotEntitled
     return Rejected if status == 200 else None
 

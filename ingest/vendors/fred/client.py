@@ -50,7 +50,7 @@ class _Series(msgspec.Struct):
 
 
 @dataclass(slots=True)
-class _Told:
+class _SourcedRow:
     """A row and the answer that it came with."""
 
     row: dict[str, Any]
@@ -71,13 +71,13 @@ class NoVintages(UnknownSymbol):
     """The series has values, but ALFRED keeps no vintages of it."""
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """A locked server is an outage, a wrong key a bad request; all else means what it does."""
-    if status == 400 and "api_key" in said:
+    if status == 400 and "api_key" in message:
         return WrongKey
-    if status == 400 and _NO_VINTAGES in said:
+    if status == 400 and _NO_VINTAGES in message:
         return NoVintages
-    if status == 400 and _UNKNOWN in said:
+    if status == 400 and _UNKNOWN in message:
         return UnknownSymbol
     return Unavailable if status == 423 else None
 
@@ -128,11 +128,11 @@ def vintage_dates(client: VendorClient, series_id: str) -> Iterator[Page]:
             partial(_read_vintages, offset=offset),
             {"offset": offset},
         )
-        told = answer.value
-        rows = [{"series_id": series_id, "vintage_date": day} for day in told.vintage_dates]
+        payload = answer.value
+        rows = [{"series_id": series_id, "vintage_date": day} for day in payload.vintage_dates]
         yield page_of_records(answer, VINTAGE_DATES, rows)
         offset += len(rows)
-        if not _goes_on(offset, told.count, len(rows), _V):
+        if not _goes_on(offset, payload.count, len(rows), _V):
             return
 
 
@@ -163,23 +163,25 @@ def _vintages(
     firsts = list(known[::VINTAGES_PER_WINDOW])
     lasts = [*(day - timedelta(days=1) for day in firsts[1:]), LAST_VINTAGE]
     answers: list[Answer[Any]] = []
-    rows: list[_Told] = []
-    current: dict[str, _Told] = {}
+    rows: list[_SourcedRow] = []
+    current: dict[str, _SourcedRow] = {}
     for first, last in zip(firsts, lasts, strict=True):
         window = {"realtime_start": str(first), "realtime_end": str(last)}
         for answer in _answers(client, series_id, window):
             answers.append(answer)
             for row in answer.value.observations:
-                told, before = _Told(row, len(answers) - 1), current.get(row["date"])
+                sourced, before = _SourcedRow(row, len(answers) - 1), current.get(row["date"])
                 if before is not None and _continues(before.row, row, first):
                     before.row["realtime_end"] = row["realtime_end"]
                     continue
-                rows.append(told)
-                current[row["date"]] = told
+                rows.append(sourced)
+                current[row["date"]] = sourced
     start = str(known[0])
-    fresh = [told for told in rows if not (is_sequel and told.row["realtime_start"] == start)]
-    for place, answer in enumerate(answers):
-        kept = [told.row for told in fresh if told.answer == place]
+    fresh = [
+        sourced for sourced in rows if not (is_sequel and sourced.row["realtime_start"] == start)
+    ]
+    for index, answer in enumerate(answers):
+        kept = [sourced.row for sourced in fresh if sourced.answer == index]
         yield page_of_records(answer, OBSERVATIONS, _named(kept, series_id, "vintage"))
 
 
@@ -217,25 +219,25 @@ def _answers(client: VendorClient, series_id: str, window: Params) -> Iterator[A
 
 
 def _read_vintages(body: bytes, offset: int) -> _VintageDates:
-    told: _VintageDates = read_json(_VINTAGE_BODY.decode, body, _V)
-    _refuse_other_page(told.offset, offset, _V)
-    return told
+    payload: _VintageDates = read_json(_VINTAGE_BODY.decode, body, _V)
+    _refuse_other_page(payload.offset, offset, _V)
+    return payload
 
 
 def _read_observations(body: bytes, offset: int) -> _Observations:
-    told: _Observations = read_json(_OBSERVATION_BODY.decode, body, _O)
+    payload: _Observations = read_json(_OBSERVATION_BODY.decode, body, _O)
     known = {"realtime_start", "realtime_end", "date", "value"}
     days = known - {"value"}
-    for row in told.observations:
+    for row in payload.observations:
         if not known <= row.keys() or not all(isinstance(row[name], str) for name in days):
             raise SchemaDrift(f"{_O} sent a row {str(row)[:200]}, texts {sorted(known)} are known")
-    _refuse_other_page(told.offset, offset, _O)
-    return told
+    _refuse_other_page(payload.offset, offset, _O)
+    return payload
 
 
-def _refuse_other_page(sent: int, asked: int, where: str) -> None:
-    if sent != asked:
-        raise Unavailable(f"{where} sent the page at {sent}, {asked} was asked; run again")
+def _refuse_other_page(sent: int, requested: int, where: str) -> None:
+    if sent != requested:
+        raise Unavailable(f"{where} sent the page at {sent}, {requested} was asked; run again")
 
 
 def _goes_on(reached: int, count: int, sent: int, where: str) -> bool:

@@ -83,8 +83,8 @@ def grouped(client: VendorClient, day: date) -> Page:
 
 
 def _market(body: bytes, day: date) -> pa.Table:
-    said = read_body(body, GROUPED, _MARKET.decode)
-    results = said.results or []
+    payload = read_body(body, GROUPED, _MARKET.decode)
+    results = payload.results or []
     named: dict[str, pa.Array | Sequence[Any]] = {
         "date": pa.repeat(pa.scalar(day, pa.date32()), len(results))
     }
@@ -92,7 +92,7 @@ def _market(body: bytes, day: date) -> pa.Table:
         named["ticker"] = [row.ticker for row in results]
     else:
         named["ticker"] = [row.get("T") for row in results]
-    return _rows(said, GROUPED, named)
+    return _rows(payload, GROUPED, named)
 
 
 def _is_usual(results: Sequence[Any]) -> bool:
@@ -100,13 +100,13 @@ def _is_usual(results: Sequence[Any]) -> bool:
 
 
 def _rows(
-    said: Body[Any], endpoint: Endpoint, named: Mapping[str, pa.Array | Sequence[Any]]
+    payload: Body[Any], endpoint: Endpoint, named: Mapping[str, pa.Array | Sequence[Any]]
 ) -> pa.Table:
     """The rows of a body; times come as milliseconds."""
-    results = said.results or []
-    if results and said.adjusted is not False:
+    results = payload.results or []
+    if results and payload.adjusted is not False:
         raise SchemaDrift(
-            f"{endpoint.path} sent bars with adjusted={said.adjusted}, raw ones were asked; "
+            f"{endpoint.path} sent bars with adjusted={payload.adjusted}, raw ones were asked; "
             "nothing of this fetch is landed"
         )
     if _is_usual(results):
@@ -124,4 +124,4 @@ def _rows(
         }
         return table_of_columns(endpoint, {**columns, **named}, times)
     times = times_of([row.get("t") for row in results], endpoint, unit=1_000)
-    return table_of(endpoint, results, times, {**named, "t": times}, said=("T",))
+    return table_of(endpoint, results, times, {**named, "t": times}, used_fields=("T",))

@@ -45,9 +45,9 @@ def headers(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """403 means that the plan does not cover data or dates; wrong keys are 401."""
-    return NotEntitled if status == 403 and not said.startswith("<") else None
+    return NotEntitled if status == 403 and not message.startswith("<") else None
 
 
 def splits(client: VendorClient, symbols: Sequence[str], start: date, end: date) -> Iterator[Page]:
@@ -93,16 +93,16 @@ def pages(
     """
 
     def read(body: bytes) -> tuple[pa.Table, str | None]:
-        said = read_body(body, endpoint, decode_usual)
-        return rows(said), _address(said.next_url, endpoint)
+        payload = read_body(body, endpoint, decode_usual)
+        return rows(payload), _address(payload.next_url, endpoint)
 
     address: str | None = None
-    asked: set[str | None] = {None}
+    seen_addresses: set[str | None] = {None}
     repeats = 0
     while True:
         answer = client.get(path, params, read, following=address)
         table, following = answer.value
-        if following and following in asked:
+        if following and following in seen_addresses:
             repeats += 1
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"massive {path} sends one page over and over; try later")
@@ -111,7 +111,7 @@ def pages(
         if following is None:
             return
         address, repeats = following, 0
-        asked.add(following)
+        seen_addresses.add(following)
 
 
 def read_body(body: bytes, endpoint: Endpoint, decode_usual: Decode | None = None) -> Body[Any]:
@@ -126,14 +126,14 @@ def read_body(body: bytes, endpoint: Endpoint, decode_usual: Decode | None = Non
         Unavailable: It is malformed, or holds another number of rows than it says.
         SchemaDrift: It is of another shape.
     """
-    said = decode_strict(decode_usual, body) if decode_usual else None
-    said = said or read_json(_BODY.decode, body, endpoint.path)
-    rows = len(said.results or [])
-    if said.resultsCount is not None and said.resultsCount != rows:
+    payload = decode_strict(decode_usual, body) if decode_usual else None
+    payload = payload or read_json(_BODY.decode, body, endpoint.path)
+    rows = len(payload.results or [])
+    if payload.resultsCount is not None and payload.resultsCount != rows:
         raise Unavailable(
-            f"{endpoint.path} says {said.resultsCount} rows and sends {rows}; ask again later"
+            f"{endpoint.path} says {payload.resultsCount} rows and sends {rows}; ask again later"
         )
-    return said
+    return payload
 
 
 def times_of(values: Sequence[Any], endpoint: Endpoint, unit: int) -> pa.Array:

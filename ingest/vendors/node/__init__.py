@@ -1,1 +1,1 @@
-"""What the data node itself finds out and lands."""
+"""The data node's own findings, landed like a vendor's."""

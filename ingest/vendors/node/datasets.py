@@ -1,4 +1,4 @@
-"""The node asks itself for nothing: it only lands what it finds out."""
+"""The data node as a vendor: it fetches nothing and only lands its own findings."""
 
 from ingest.vendors.dataset import Vendor
 from ingest.vendors.node import schema

@@ -1,4 +1,4 @@
-"""What a data node itself finds out and lands beside the vendors' payloads."""
+"""Endpoints of the data node's own findings, landed beside the vendors' payloads."""
 
 import pyarrow as pa
 

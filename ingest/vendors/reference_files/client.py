@@ -47,17 +47,17 @@ def names(dataset: str) -> tuple[str, ...]:
     return _NAMES[dataset]
 
 
-def pages(found: ReferenceFile, endpoint: Endpoint) -> Iterator[Page]:
+def pages(reference_file: ReferenceFile, endpoint: Endpoint) -> Iterator[Page]:
     """The file as one page; columns that the endpoint does not know go to ``extra``.
 
     Raises:
         DataError: The file cannot be read.
         SchemaDrift: A key column is absent or of another type.
     """
-    table = table_of(endpoint, _records(found.path, endpoint))
+    table = table_of(endpoint, _records(reference_file.path, endpoint))
     # The file's name only: an absolute path would tie the lake to one machine.
-    uri = f"file:{found.path.name}"
-    yield Page(table, found.sha256, uri, sha256_of_bytes(uri.encode()))
+    uri = f"file:{reference_file.path.name}"
+    yield Page(table, reference_file.sha256, uri, sha256_of_bytes(uri.encode()))
 
 
 def _records(path: Path, endpoint: Endpoint) -> list[dict[str, Any]]:

@@ -19,14 +19,16 @@ def land_file(job: Job, endpoint: Endpoint) -> IngestReport:
     wanted = " or ".join(file.names(dataset))
     if folder is None:
         return IngestReport(skipped=(f"no data: TRADEML_REFERENCE_DIR is not set ({wanted})",))
-    found = file.find(folder, dataset)
-    if found is None:
+    reference_file = file.find(folder, dataset)
+    if reference_file is None:
         return IngestReport(skipped=(f"no data: {folder} has no {wanted}",))
-    chain = request_hash("file", dataset, {"sha256": found.sha256})
+    chain = request_hash("file", dataset, {"sha256": reference_file.sha256})
     last = bookmarks.landed(job.data_dir, endpoint)[-1:]
     if last and last[0].request_hash == chain:
-        return IngestReport(skipped=(f"{found.path.name} has not changed since it was landed",))
-    return land_whole(job, Fetch(endpoint, dataset, chain), file.pages(found, endpoint))
+        return IngestReport(
+            skipped=(f"{reference_file.path.name} has not changed since it was landed",)
+        )
+    return land_whole(job, Fetch(endpoint, dataset, chain), file.pages(reference_file, endpoint))
 
 
 VENDOR = Vendor(

@@ -91,14 +91,14 @@ def headers(user_agent: str) -> dict[str, str]:
     return {"User-Agent": user_agent}
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """Both refusals come as a page with 403: one that asks too fast, and an unnamed caller.
 
     The limit comes first: a page may tell of both, and asking on makes the ban longer.
     """
-    if status in (403, 429) and "Rate Threshold" in said:
+    if status in (403, 429) and "Rate Threshold" in message:
         return Banned
-    if "Undeclared Automated Tool" in said:
+    if "Undeclared Automated Tool" in message:
         return WrongKey
     return Absent if status == 404 else None
 
@@ -114,10 +114,10 @@ def cik_of(text: str) -> str:
     Raises:
         ConfigError: The text is not a CIK.
     """
-    found = _CIK.fullmatch(text)
-    if found is None:
+    match = _CIK.fullmatch(text)
+    if match is None:
         raise ConfigError(f"{text!r} is not a CIK; sec_edgar wants numbers such as 320193")
-    return found[1].zfill(10)
+    return match[1].zfill(10)
 
 
 def tickers(client: VendorClient) -> Iterator[Page]:
@@ -127,8 +127,8 @@ def tickers(client: VendorClient) -> Iterator[Page]:
         {},
         lambda body: read_json(_TICKERS_BODY.decode, body, TICKERS.path),
     )
-    told = answer.value
-    records = [dict(zip(told.fields, row, strict=False)) for row in told.data]
+    payload = answer.value
+    records = [dict(zip(payload.fields, row, strict=False)) for row in payload.data]
     yield page_of_records(
         answer, TICKERS, [{**row, "cik": _padded(row.get("cik"))} for row in records]
     )
@@ -177,11 +177,11 @@ def companyfacts(client: VendorClient, symbol: str) -> Iterator[Page]:
     answer = _known(client, path, FACTS, _FACTS_BODY.decode, cik)
     if answer is None:
         return
-    told = answer.value
+    payload = answer.value
     records = [
         {
             "cik": cik,
-            "entityName": told.entityName,
+            "entityName": payload.entityName,
             "taxonomy": taxonomy,
             "tag": tag,
             "label": concept.label,
@@ -189,7 +189,7 @@ def companyfacts(client: VendorClient, symbol: str) -> Iterator[Page]:
             "unit": unit,
             **fact,
         }
-        for taxonomy, concepts in told.facts.items()
+        for taxonomy, concepts in payload.facts.items()
         for tag, concept in concepts.items()
         for unit, facts in concept.units.items()
         for fact in facts
@@ -236,8 +236,8 @@ def _known(
         answer = client.get(path, {}, lambda body: read_json(decode, body, endpoint.path))
     except Absent:
         return None
-    told = answer.value
-    sent = _padded(told.get("cik") if isinstance(told, dict) else told.cik)
+    payload = answer.value
+    sent = _padded(payload.get("cik") if isinstance(payload, dict) else payload.cik)
     if sent != cik:
         raise SchemaDrift(
             f"{endpoint.path} answered for CIK {sent}, {cik} was asked; nothing is landed"

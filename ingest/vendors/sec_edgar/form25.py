@@ -34,11 +34,11 @@ _NOTICE = {
 }
 
 
-def classify_refusal(status: int, said: str) -> type[VendorError] | None:
+def classify_refusal(status: int, message: str) -> type[VendorError] | None:
     """As on EDGAR's other paths, but an absent file of the archives may be a 403 as well."""
-    if status == 403 and "<Code>AccessDenied</Code>" in said:
+    if status == 403 and "<Code>AccessDenied</Code>" in message:
         return Absent
-    return sec_edgar.classify_refusal(status, said)
+    return sec_edgar.classify_refusal(status, message)
 
 
 def removals(client: VendorClient, start: date, end: date) -> Iterator[Page]:
@@ -87,11 +87,11 @@ def read_index(body: bytes) -> list[dict[str, str]]:
         if not line.strip("- "):
             continue
         fields = line.split("|")
-        found = _ACCESSION.search(fields[-1])
-        if len(fields) != 5 or found is None:
+        match = _ACCESSION.search(fields[-1])
+        if len(fields) != 5 or match is None:
             raise Unavailable(f"{FORM_25.path}: an index with a broken line {line[:60]!r}")
         if fields[2] in FORMS:
-            rows.append(_line(fields, found[1]))
+            rows.append(_line(fields, match[1]))
     return rows
 
 
@@ -119,8 +119,8 @@ def _line(fields: Sequence[str], accession: str) -> dict[str, str]:
     }
 
 
-def _text(found: str | None) -> str | None:
-    return found.strip() or None if found else None
+def _text(value: str | None) -> str | None:
+    return value.strip() or None if value else None
 
 
 def _index(client: VendorClient, quarter: date) -> Answer[list[dict[str, str]]] | None:

@@ -98,10 +98,10 @@ def land_scan(job: Job, question: Scan, dataset: str) -> LandedScan:
 
 def _fresh(job: Job, question: Scan) -> Envelope | None:
     """The newest answer that still serves; one without rows does not."""
-    for found in reversed(bookmarks.landed(job.data_dir, schema.SCAN)):
-        is_fresh = job.is_fresh(found.ingested_at)
-        if found.request_hash == question.request_hash and is_fresh and _has_rows(found.path):
-            return found
+    for envelope in reversed(bookmarks.landed(job.data_dir, schema.SCAN)):
+        is_fresh = job.is_fresh(envelope.ingested_at)
+        if envelope.request_hash == question.request_hash and is_fresh and _has_rows(envelope.path):
+            return envelope
     return None
 
 

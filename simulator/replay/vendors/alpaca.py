@@ -143,7 +143,7 @@ class AlpacaWire:
             if not _DAY.fullmatch(text):
                 raise refusal(f"invalid date: {text}")
         symbols, kinds = set(symbols_of(query, required=False)), set(listed(query, "types"))
-        found = [
+        actions = [
             (kind, action)
             for kind, action in self._actions
             if start <= action["process_date"] <= end
@@ -152,12 +152,12 @@ class AlpacaWire:
         ]
         limit = limit_of(query, 100, 1000)
         begin = _offset(query)
-        page = found[begin : begin + limit]
+        page = actions[begin : begin + limit]
         if fault == "shuffle":
             page.reverse()
         if fault == "wrong_symbol" and symbols:
             page = [(kind, {**action, "symbol": "ZZQWRONG"}) for kind, action in page]
-        following = str(begin + limit) if begin + limit < len(found) else None
+        following = str(begin + limit) if begin + limit < len(actions) else None
         return {"corporate_actions": grouped(page), "next_page_token": token_of(following)}
 
 

@@ -127,11 +127,11 @@ class BarPages:
         for symbol, low, high in ranges:
             if not limit:
                 return page, place
-            taken = min(high - low, limit)
-            page[symbol] = self._rows(series, low, low + taken)
-            limit -= taken
+            count = min(high - low, limit)
+            page[symbol] = self._rows(series, low, low + count)
+            limit -= count
             place = f"{symbol}|{series.letter}|{page[symbol][-1]['t']}"
-            if taken < high - low:
+            if count < high - low:
                 return page, place
         return page, None
 
@@ -170,10 +170,10 @@ def _check_bar_query(query: Query) -> None:
             raise refusal(f"invalid {name}: {query[name]} (the replay serves {served} only)")
 
 
-def _moment(text: str | None, usual: datetime, time_of_day: time) -> datetime:
+def _moment(text: str | None, default: datetime, time_of_day: time) -> datetime:
     """A bound of a window; a plain date is a New York day."""
     if text is None:
-        return usual
+        return default
     try:
         if _DAY.fullmatch(text):
             return datetime.combine(date.fromisoformat(text), time_of_day, NEW_YORK)
@@ -220,9 +220,9 @@ def _place(text: str, series: Series) -> tuple[str, int]:
     return symbol, series.number(moment)
 
 
-def _stranger(symbol: str, asked: list[str]) -> str:
-    """A symbol that was not asked, in place of one that was."""
+def _stranger(symbol: str, requested: list[str]) -> str:
+    """A symbol that was not requested, in place of one that was."""
     name = f"{symbol}X"
-    while name in asked:
+    while name in requested:
         name += "X"
     return name

@@ -1,4 +1,4 @@
-"""How Alpaca reads the parameters of a request, and how it refuses them."""
+"""Parsing of Alpaca's request parameters, and the refusals of malformed ones."""
 
 import base64
 import binascii
@@ -30,9 +30,9 @@ def listed(query: Query, name: str) -> list[str]:
     return [text for text in query.get(name, "").split(",") if text]
 
 
-def limit_of(query: Query, usual: int, most: int) -> int:
+def limit_of(query: Query, default: int, most: int) -> int:
     """How many rows a page may hold."""
-    text = query.get("limit", str(usual))
+    text = query.get("limit", str(default))
     if not text.isdigit() or not 1 <= int(text) <= most:
         raise refusal(f"invalid limit: {text}")
     return int(text)

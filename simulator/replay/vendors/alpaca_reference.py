@@ -1,4 +1,4 @@
-"""What Alpaca says beside bars: corporate actions, assets, calendar and clock of a book."""
+"""Alpaca's reference data of a book: corporate actions, assets, calendar and clock."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
@@ -108,8 +108,8 @@ def assets(book: Book) -> Iterator[dict[str, Any]]:
     for symbol in sorted({*book.listings, *spans}):
         listing = book.listings.get(symbol) or book.listings.get(renamed.get(symbol, "")) or {}
         last = listing.get("last_bar_date")
-        gone = symbol in renamed or (last is not None and last < newest)
-        yield _asset(symbol, listing, is_active=not gone)
+        is_inactive = symbol in renamed or (last is not None and last < newest)
+        yield _asset(symbol, listing, is_active=not is_inactive)
 
 
 def _asset(symbol: str, listing: dict[str, Any], is_active: bool) -> dict[str, Any]:
@@ -134,8 +134,8 @@ def _asset(symbol: str, listing: dict[str, Any], is_active: bool) -> dict[str, A
 
 def calendar(first: date, last: date) -> list[dict[str, str]]:
     """The open days of a span with New York wall times and the day on which trades settle."""
-    found = sessions_between(first, last + _FORTNIGHT)
-    days = [session.day for session in found]
+    sessions = sessions_between(first, last + _FORTNIGHT)
+    days = [session.day for session in sessions]
     return [
         {
             "date": session.day.isoformat(),
@@ -147,7 +147,7 @@ def calendar(first: date, last: date) -> list[dict[str, str]]:
                 place + (1 if session.day >= _T1_SETTLEMENT else 2)
             ].isoformat(),
         }
-        for place, session in enumerate(found)
+        for place, session in enumerate(sessions)
         if session.day <= last
     ]
 

@@ -170,11 +170,11 @@ class AlphaVantageWire:
     @cached_property
     def _recorded(self) -> dict[str, dict[str, list[dict[str, Any]]]]:
         """Recorded lists by state and day."""
-        found: dict[str, dict[str, list[dict[str, Any]]]] = {}
+        by_state: dict[str, dict[str, list[dict[str, Any]]]] = {}
         for row in market_rows(self._terms.market, "listing_status_vintages"):
-            lists = found.setdefault(row["status"].lower(), {})
+            lists = by_state.setdefault(row["status"].lower(), {})
             lists.setdefault(str(row["as_of"]), []).append(row)
-        return found
+        return by_state
 
     def _splits(self, query: Query, fault: str | None) -> Reply:
         data = [
@@ -232,8 +232,8 @@ class AlphaVantageWire:
         data = [_contract(row, day) for row in quotes]
         if fault == "wrong_symbol":
             data = [{**row, "symbol": f"{symbol}X"} for row in data]
-        said = "success" if data else f"No data for symbol {symbol} on date {day}"
-        return json_reply({"endpoint": "Historical Options", "message": said, "data": data})
+        message = "success" if data else f"No data for symbol {symbol} on date {day}"
+        return json_reply({"endpoint": "Historical Options", "message": message, "data": data})
 
     @cached_property
     def _chains(self) -> dict[tuple[str, date], list[dict[str, Any]]]:
@@ -243,20 +243,20 @@ class AlphaVantageWire:
             (row["underlier"], row["ts"].date(), row["expiry"], row["strike"], row["cp_flag"]): row
             for row in rows
         }
-        found: dict[tuple[str, date], list[dict[str, Any]]] = {}
+        chains: dict[tuple[str, date], list[dict[str, Any]]] = {}
         for (symbol, day, *_), row in last.items():
-            found.setdefault((symbol, day), []).append(row)
-        return found
+            chains.setdefault((symbol, day), []).append(row)
+        return chains
 
 
 def _of_symbol(query: Query, data: list[dict[str, str]], fault: str | None) -> Reply:
     """Newest first, as the vendor has them."""
     symbol = query.get("symbol", "")
-    named = f"{symbol}X" if fault == "wrong_symbol" else symbol
-    return json_reply({"symbol": named, "data": data if fault == "shuffle" else data[::-1]})
+    reply_symbol = f"{symbol}X" if fault == "wrong_symbol" else symbol
+    return json_reply({"symbol": reply_symbol, "data": data if fault == "shuffle" else data[::-1]})
 
 
-def _listed_line(row: Mapping[str, Any], gone: date | None, state: str) -> tuple[str, ...]:
+def _listed_line(row: Mapping[str, Any], delisted_on: date | None, state: str) -> tuple[str, ...]:
     is_fund = str(row.get("asset_type") or "").lower() == "etf"
     return (
         to_vendor(row["symbol"], _CLASS_MARK),
@@ -264,7 +264,7 @@ def _listed_line(row: Mapping[str, Any], gone: date | None, state: str) -> tuple
         row.get("exchange") or "",
         "ETF" if is_fund else "Stock",
         str(row["ipo_date"]) if row.get("ipo_date") else "null",
-        str(gone) if gone else "null",
+        str(delisted_on) if delisted_on else "null",
         state.title(),
     )
 

@@ -212,8 +212,8 @@ def _decimal(value: float) -> str:
     return np.format_float_positional(value, min_digits=8)
 
 
-def _integer(query: Query, name: str, usual: int) -> int:
-    text = query.get(name, str(usual))
+def _integer(query: Query, name: str, default: int) -> int:
+    text = query.get(name, str(default))
     if not text.lstrip("-").isdigit():
         raise refusal(-1100, f"Illegal characters found in parameter '{name}'.")
     return int(text)

@@ -111,11 +111,11 @@ class FinnhubWire:
     def _splits(self) -> dict[str, list[tuple[date, float]]]:
         """Splits whose day has come: one that is only announced changes no bar yet."""
         today = self._book.clock.date()
-        found: dict[str, list[tuple[date, float]]] = {}
+        splits: dict[str, list[tuple[date, float]]] = {}
         for row in self._book.splits:
             if row["ex_date"] <= today:
-                found.setdefault(row["symbol"], []).append((row["ex_date"], row["ratio"]))
-        return found
+                splits.setdefault(row["symbol"], []).append((row["ex_date"], row["ratio"]))
+        return splits
 
     def _chain(self, query: Query, fault: str | None) -> dict[str, Any]:
         symbol = query.get("symbol", "")
@@ -150,7 +150,7 @@ class FinnhubWire:
     @cached_property
     def _calendar(self) -> list[dict[str, Any]]:
         """The dates that were announced by the clock; the market has no figures."""
-        found = rows_of(self._terms.market / "earnings_dates.parquet")
+        announcements = rows_of(self._terms.market / "earnings_dates.parquet")
         rows = [
             {
                 "date": row["earnings_date"].isoformat(),
@@ -163,7 +163,7 @@ class FinnhubWire:
                 "symbol": row["symbol"],
                 "year": row["earnings_date"].year,
             }
-            for row in found
+            for row in announcements
             if row["announced_at"] <= self._book.clock
         ]
         return sorted(rows, key=lambda row: (row["date"], row["symbol"]))

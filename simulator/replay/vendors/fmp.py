@@ -123,7 +123,7 @@ class FmpWire:
             raise _text_refusal(402, _PLAN.format("page"))
 
     def _delisted(self, query: Query) -> Rows:
-        gone = [
+        delisted = [
             {
                 "symbol": row["symbol"],
                 "companyName": row.get("name") or "",
@@ -134,10 +134,10 @@ class FmpWire:
             for row in self._book.listings.values()
             if row.get("last_bar_date") is not None and row["last_bar_date"] < self._today
         ]
-        gone.sort(key=lambda row: (row["delistedDate"], row["symbol"]), reverse=True)
+        delisted.sort(key=lambda row: (row["delistedDate"], row["symbol"]), reverse=True)
         limit = min(_integer(query, "limit", DELISTED_PER_PAGE), DELISTED_PER_PAGE)
         first = _integer(query, "page", 0) * limit
-        return gone[first : first + limit]
+        return delisted[first : first + limit]
 
     def _statements(self, kind: str, query: Query) -> Rows:
         known = statements(self._received, kind, _symbol(query), query.get("period", "annual"))
@@ -254,9 +254,9 @@ def _ratio_after(splits: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) ->
 def _symbol(query: Query) -> str:
     if not query.get("symbol"):
         raise _text_refusal(400, "Query Error: Invalid or missing query parameter - symbol")
-    asked = query["symbol"]
+    symbol = query["symbol"]
     # BRK.B is unknown
-    return "" if to_vendor(asked, _CLASS_MARK) != asked else from_vendor(asked, _CLASS_MARK)
+    return "" if to_vendor(symbol, _CLASS_MARK) != symbol else from_vendor(symbol, _CLASS_MARK)
 
 
 def _spelled(row: dict[str, Any]) -> dict[str, Any]:
@@ -268,8 +268,8 @@ def _text_refusal(status: int, text: str) -> Refusal:
     return Refusal(Reply(status, text.encode(), content_type="text/plain"))
 
 
-def _integer(query: Query, name: str, usual: int) -> int:
-    text = query.get(name, str(usual))
+def _integer(query: Query, name: str, default: int) -> int:
+    text = query.get(name, str(default))
     if not text.isdigit():
         raise _text_refusal(400, f"Query Error: Invalid or missing query parameter - {name}")
     return int(text)

@@ -41,10 +41,10 @@ def received(market: Path, clock: datetime) -> dict[str, list[dict[str, Any]]]:
     ]
     rows.sort(key=lambda row: row["received_at"])
     last = {(row["symbol"], row["end_date"], row["period_focus"]): row for row in rows}
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_symbol: dict[str, list[dict[str, Any]]] = {}
     for key in sorted(last, key=lambda key: (key[0], key[1]), reverse=True):
-        found.setdefault(key[0], []).append(last[key])
-    return found
+        by_symbol.setdefault(key[0], []).append(last[key])
+    return by_symbol
 
 
 def statements(

@@ -139,9 +139,9 @@ class FredWire:
     def _realtime(self, query: Query, path: str) -> tuple[date, date]:
         """The window asked: today where nothing is said, all of time for vintage dates."""
         is_dates = path == "/fred/series/vintagedates"
-        usual = (_FIRST, _LAST) if is_dates else (self._today, self._today)
+        defaults = (_FIRST, _LAST) if is_dates else (self._today, self._today)
         bounds = []
-        for name, day in zip(("realtime_start", "realtime_end"), usual, strict=True):
+        for name, day in zip(("realtime_start", "realtime_end"), defaults, strict=True):
             try:
                 bounds.append(date.fromisoformat(query[name]) if name in query else day)
             except ValueError as error:
@@ -208,22 +208,22 @@ class FredWire:
     @cached_property
     def _series(self) -> dict[str, list[tuple[date, date, str]]]:
         """Vintage day, observation day and value by series."""
-        found: dict[str, list[tuple[date, date, str]]] = {}
+        vintages: dict[str, list[tuple[date, date, str]]] = {}
         for row in self._rows:
             if row["realtime_start"] is not None:
-                told = (row["realtime_start"], row["observation_date"], _text(row["value"]))
-                found.setdefault(row["series_id"], []).append(told)
-        return found
+                vintage = (row["realtime_start"], row["observation_date"], _text(row["value"]))
+                vintages.setdefault(row["series_id"], []).append(vintage)
+        return vintages
 
     @cached_property
     def _plain(self) -> dict[str, dict[date, str]]:
         """Values by series and day, of series without vintages."""
-        found: dict[str, dict[date, str]] = {}
+        by_series: dict[str, dict[date, str]] = {}
         for row in self._rows:
             if row["realtime_start"] is None:
-                values = found.setdefault(row["series_id"], {})
+                values = by_series.setdefault(row["series_id"], {})
                 values[row["observation_date"]] = _text(row["value"])
-        return found
+        return by_series
 
     def _described(self, series: str) -> dict[str, Any]:
         """A description; all but the days and the frequency is made up."""
@@ -233,8 +233,8 @@ class FredWire:
         if not days:
             raise refusal("The series does not exist.")
         steps = [(later - earlier).days for earlier, later in pairwise(days)]
-        usual = sorted(steps)[len(steps) // 2] if steps else 0
-        frequency = next((name for most, name in _FREQUENCIES if usual <= most), "Annual")
+        median_step = sorted(steps)[len(steps) // 2] if steps else 0
+        frequency = next((name for most, name in _FREQUENCIES if median_step <= most), "Annual")
         return {
             "id": series,
             **self._now(),

@@ -39,8 +39,8 @@ def refusal(message: str, status: int = 400) -> Refusal:
 
 def not_authorized(message: str) -> Refusal:
     """What a plan does not cover."""
-    said = {"status": "NOT_AUTHORIZED", "request_id": "0", "message": message}
-    return Refusal(json_reply(said, 403))
+    body = {"status": "NOT_AUTHORIZED", "request_id": "0", "message": message}
+    return Refusal(json_reply(body, 403))
 
 
 class MassiveWire:
@@ -62,8 +62,8 @@ class MassiveWire:
 
     def check(self, request: Request) -> None:
         """Raises the vendor's refusal when the key is missing or wrong."""
-        written = request.headers.get("authorization", "")
-        key = written.removeprefix("Bearer ") or request.query.get("apiKey", "")
+        header = request.headers.get("authorization", "")
+        key = header.removeprefix("Bearer ") or request.query.get("apiKey", "")
         if not key:
             raise refusal("API Key was not provided", 401)
         if not self._terms.accepts(self.name, key):
@@ -105,20 +105,20 @@ class MassiveWire:
             self._issued.keep(str(following), reply)
         return reply
 
-    def _grouped(self, written: str, query: Query, fault: str | None) -> dict[str, Any]:
+    def _grouped(self, text: str, query: Query, fault: str | None) -> dict[str, Any]:
         _check_raw(query)
-        day = _day(written)
+        day = _day(text)
         self._check_age(day)
         bars = self._book.equities
         ends = int(new_york(day, _CLOSE).timestamp() * 1000)
-        found = [(bars.symbol_of(row), row) for row in bars.on(day_number(day)).tolist()]
-        rows = [{"T": symbol, **_bar(bars, row, ends)} for symbol, row in found]
+        positions = [(bars.symbol_of(row), row) for row in bars.on(day_number(day)).tolist()]
+        rows = [{"T": symbol, **_bar(bars, row, ends)} for symbol, row in positions]
         return _counted(_shuffled(rows, fault), {"adjusted": False})
 
     def _aggregates(
-        self, rest: str, query: Query, fault: str | None
+        self, path: str, query: Query, fault: str | None
     ) -> tuple[dict[str, Any], str | None]:
-        ticker, _, window = rest.partition("/range/")
+        ticker, _, window = path.partition("/range/")
         multiplier, span, first, last = _parts(window)
         if multiplier != "1" or span not in ("day", "minute"):
             raise refusal(f"the replay serves 1 day and 1 minute, not {multiplier} {span}")
@@ -133,8 +133,8 @@ class MassiveWire:
             _bar(bars, row, int(begins(int(bars.days[row])).timestamp() * 1000))
             for row in range(low + offset, upper)
         ]
-        named = f"{ticker}X" if fault == "wrong_symbol" else ticker
-        head = {"ticker": named, "adjusted": False}
+        reply_ticker = f"{ticker}X" if fault == "wrong_symbol" else ticker
+        head = {"ticker": reply_ticker, "adjusted": False}
         following = _cursor(query, offset + limit) if upper < high else None
         return _counted(_shuffled(rows, fault), head), following
 
@@ -235,8 +235,14 @@ def _bar(bars: Bars, row: int, stamp: int) -> dict[str, Any]:
 def _counted(rows: Rows, head: Mapping[str, Any]) -> dict[str, Any]:
     """The envelope of aggregates; without rows there is no ``results``."""
     count = len(rows)
-    said = {**head, "queryCount": count, "resultsCount": count, "status": "OK", "request_id": "0"}
-    return {**said, "count": count, "results": rows} if rows else said
+    envelope = {
+        **head,
+        "queryCount": count,
+        "resultsCount": count,
+        "status": "OK",
+        "request_id": "0",
+    }
+    return {**envelope, "count": count, "results": rows} if rows else envelope
 
 
 def _shuffled(rows: Rows, fault: str | None) -> Rows:
@@ -262,19 +268,19 @@ def _parts(window: str) -> tuple[str, str, str, str]:
     return parts[0], parts[1], parts[2], parts[3]
 
 
-def _day(written: str) -> date:
+def _day(text: str) -> date:
     try:
-        return date.fromisoformat(written)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise refusal("Could not parse the time parameter: 'date'. Use YYYY-MM-DD") from error
 
 
-def _moment(written: str, time_of_day: time, name: str) -> datetime:
+def _moment(text: str, time_of_day: time, name: str) -> datetime:
     """A bound of a window: milliseconds, or a New York day."""
-    if written.isdigit():
-        return datetime.fromtimestamp(int(written) / 1000, UTC)
+    if text.isdigit():
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
     try:
-        return datetime.combine(date.fromisoformat(written), time_of_day, NEW_YORK)
+        return datetime.combine(date.fromisoformat(text), time_of_day, NEW_YORK)
     except ValueError as error:
         raise refusal(
             f"Could not parse the time parameter: '{name}'. Use YYYY-MM-DD, RFC3339, or epoch "
@@ -282,8 +288,8 @@ def _moment(written: str, time_of_day: time, name: str) -> datetime:
         ) from error
 
 
-def _limit(query: Query, usual: int, most: int) -> int:
-    text = query.get("limit", str(usual))
+def _limit(query: Query, default: int, most: int) -> int:
+    text = query.get("limit", str(default))
     if not text.isdigit() or not 1 <= int(text) <= most:
         raise refusal(f"'limit' must be between 1 and {most}")
     return int(text)

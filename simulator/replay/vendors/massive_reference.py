@@ -1,4 +1,4 @@
-"""What Massive says beside bars: splits, dividends and tickers of a book."""
+"""Massive's reference data of a book: splits, dividends and tickers."""
 
 from collections.abc import Iterator
 from datetime import date, time
@@ -76,9 +76,9 @@ def _listed(book: Book, day: date) -> Iterator[dict[str, Any]]:
         first_step, last_step = spans.get(symbol, (None, None))
         first = listing.get("first_bar_date") or (day_of(first_step) if first_step else date.min)
         last = listing.get("last_bar_date") or (day_of(last_step) if last_step else date.max)
-        gone = symbol in renamed or (newest is not None and last < day_of(newest))
+        is_inactive = symbol in renamed or (newest is not None and last < day_of(newest))
         if first <= day:
-            yield _ticker(symbol, listing, None if not gone or last >= day else last)
+            yield _ticker(symbol, listing, None if not is_inactive or last >= day else last)
 
 
 def _ticker(symbol: str, listing: dict[str, Any], delisted: date | None) -> dict[str, Any]:

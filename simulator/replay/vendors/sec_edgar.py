@@ -93,8 +93,8 @@ class SecWire:
         """Answers a path; ``wrong_symbol`` answers for another company."""
         path = request.path
         if path == _TICKERS:
-            begun = self._terms.book.listings
-            rows = sec_removals.companies(self._listings, begun, self._today)
+            traded = self._terms.book.listings
+            rows = sec_removals.companies(self._listings, traded, self._today)
             return json_reply({"fields": ["cik", "name", "ticker", "exchange"], "data": rows})
         if path.startswith(_ARCHIVES):
             return sec_removals.answer(path, self._listings, self._today) or _absent()
@@ -102,19 +102,19 @@ class SecWire:
         facts = self._facts.get(int(cik), []) if cik.isdigit() else []
         if not facts:
             return _absent()
-        told = int(cik) + (fault == "wrong_symbol")
+        reply_cik = int(cik) + (fault == "wrong_symbol")
         if path.startswith(_FACTS):
-            return json_reply(_company_facts(facts, told))
-        return self._filings(path, facts, told)
+            return json_reply(_company_facts(facts, reply_cik))
+        return self._filings(path, facts, reply_cik)
 
     @cached_property
     def _facts(self) -> dict[int, list[dict[str, Any]]]:
         """Facts that are filed, by CIK."""
-        found: dict[int, list[dict[str, Any]]] = {}
+        by_cik: dict[int, list[dict[str, Any]]] = {}
         for row in market_rows(self._terms.market, "sec_companyfacts"):
             if row["filed"] <= self._today:
-                found.setdefault(int(row["cik"]), []).append(row)
-        return found
+                by_cik.setdefault(int(row["cik"]), []).append(row)
+        return by_cik
 
     @cached_property
     def _listings(self) -> dict[str, dict[str, Any]]:
@@ -171,8 +171,8 @@ def _filing(row: Mapping[str, Any], zone: Any) -> dict[str, Any]:
     """
     is_early = int(row["accn"][-1]) % 2 == 0
     moment = datetime.combine(row["filed"], _EARLY if is_early else _LATE, NEW_YORK)
-    said: dict[str, Any] = dict.fromkeys(_COLUMNS, "")
-    return said | {
+    columns: dict[str, Any] = dict.fromkeys(_COLUMNS, "")
+    return columns | {
         "accessionNumber": row["accn"],
         "filingDate": str(row["filed"]),
         "reportDate": str(row["end"]),
@@ -204,7 +204,7 @@ def _company_facts(rows: Sequence[Mapping[str, Any]], cik: int) -> dict[str, Any
 def _fact(row: Mapping[str, Any]) -> dict[str, Any]:
     """A fact; ``start`` and ``frame`` are left out where there are none."""
     value = row["val"]
-    told = {
+    fact = {
         "end": str(row["end"]),
         "val": int(value) if float(value).is_integer() else value,
         "accn": row["accn"],
@@ -215,8 +215,8 @@ def _fact(row: Mapping[str, Any]) -> dict[str, Any]:
     }
     start: date | None = row["start"]
     if start is not None:
-        told["start"] = str(start)
-    return told | ({"frame": row["frame"]} if row["frame"] else {})
+        fact["start"] = str(start)
+    return fact | ({"frame": row["frame"]} if row["frame"] else {})
 
 
 def _absent() -> Reply:

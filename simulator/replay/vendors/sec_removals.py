@@ -1,4 +1,4 @@
-"""The market's delistings as EDGAR tells them: quarterly indexes, notices of removal, tickers."""
+"""The market's delistings in EDGAR's format: quarterly indexes, notices of removal, tickers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,18 +41,18 @@ class _Removal:
     accession: str
 
 
-def companies(listings: Listings, begun: Listings, today: date) -> list[list[Any]]:
+def companies(listings: Listings, traded: Listings, today: date) -> list[list[Any]]:
     """CIK, name, ticker and exchange of what is listed on a day.
 
     Args:
         listings: All listings of the market, so that a CIK is the same at every clock.
-        begun: Those that trade by the day.
+        traded: Those that trade by the day.
         today: The day.
     """
     return [
         [cik, row.get("name") or symbol, symbol.replace(".", "-"), row.get("exchange") or ""]
         for cik, symbol, row in _counted(listings)
-        if symbol in begun and (row.get("last_bar_date") is None or row["last_bar_date"] >= today)
+        if symbol in traded and (row.get("last_bar_date") is None or row["last_bar_date"] >= today)
     ]
 
 

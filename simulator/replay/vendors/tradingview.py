@@ -97,17 +97,17 @@ class TradingViewWire:
         question = _read(request.body)
         if fault == "duplicate_page" and (earlier := self._issued.find(request.path)):
             return earlier
-        found = _ordered(question, [row for row in self._known(market) if _wanted(question, row)])
+        rows = _ordered(question, [row for row in self._known(market) if _wanted(question, row)])
         first, last = question.range
         page = [
             {"s": row["s"], "d": [row.get(name) for name in question.columns]}
-            for row in found[first:last]
+            for row in rows[first:last]
         ]
         if fault == "wrong_symbol" and len(page) > 1:
             page[0]["d"], page[1]["d"] = page[1]["d"], page[0]["d"]
         if fault == "shuffle":
             page.reverse()
-        reply = json_reply({"totalCount": len(found), "data": page})
+        reply = json_reply({"totalCount": len(rows), "data": page})
         self._issued.keep(request.path, reply)
         return reply
 
@@ -115,10 +115,10 @@ class TradingViewWire:
         """The rows of a market; the ones that the book does not cover are empty."""
         if market not in self._rows:
             rows = {"america": stock_rows, "crypto": crypto_rows}.get(market)
-            found = rows(self._book) if rows else []
+            known_rows = rows(self._book) if rows else []
             if self._is_delayed:
-                found = [{**row, "update_mode": _DELAYED} for row in found]
-            self._rows[market] = found
+                known_rows = [{**row, "update_mode": _DELAYED} for row in known_rows]
+            self._rows[market] = known_rows
         return self._rows[market]
 
 
@@ -130,9 +130,9 @@ def _read(body: bytes) -> _Question:
     first, last = question.range
     if first < 0 or last < first:
         raise refusal(f"Invalid range [{first},{last}]")
-    named = [*question.columns, *(condition.left for condition in question.filter)]
-    named += [question.sort.sortBy] if question.sort else []
-    for name in named:
+    fields = [*question.columns, *(condition.left for condition in question.filter)]
+    fields += [question.sort.sortBy] if question.sort else []
+    for name in fields:
         if _plain(name) not in COLUMNS and not question.ignore_unknown_fields:
             raise refusal(f'Unknown field "{name}"')
     return question

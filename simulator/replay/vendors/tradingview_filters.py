@@ -1,4 +1,4 @@
-"""The screener's conditions: what a filter makes of a row."""
+"""The screener's filter conditions, evaluated on a row."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the screener would tell of a book's stocks and pairs, from daily bars alone."""
+"""The screener's rows for a book's stocks and pairs, computed from daily bars alone."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -90,17 +90,17 @@ def _trading(bars: Bars, newest: int | None) -> Iterator[tuple[str, int, Row]]:
 
 def _bar(bars: Bars, symbol: str, row: int) -> Row:
     """The day's prices; a crypto volume is the quote volume over the close, as is its value."""
-    told = {name: float(bars.columns[name][row]) for name in ("open", "high", "low", "close")}
+    prices = {name: float(bars.columns[name][row]) for name in ("open", "high", "low", "close")}
     volume, value = _volumes(bars, row)
     first, _ = bars.rows(symbol, 0, int(bars.days[row]))
     recent = [_volumes(bars, place)[0] for place in range(max(first, row - _AVERAGED + 1), row + 1)]
     average = float(np.mean(recent))
     before = _volumes(bars, row - 1)[0] if row > first else 0.0
     return {
-        **told,
+        **prices,
         "volume": volume,
         "Value.Traded": value,
-        "Volatility.D": _percent(told["high"], told["low"]),
+        "Volatility.D": _percent(prices["high"], prices["low"]),
         "average_volume_10d_calc": average,
         "relative_volume_10d_calc": volume / average if average else None,
         "volume_change": _percent(volume, before),

@@ -6,8 +6,9 @@ import pytest
 
 from ingest.control.database import Control, control_path
 from ingest.control.pipeline_runs import finish_run, pipeline_runs, start_run
+from ingest.control.reader import read_state
 from tests.support.queues import NOON, FakeTime, Node, work
-from trademl.errors import DataError
+from trademl.errors import DataError, SchemaDrift
 
 QUEUE = [
     "id", "dataset", "symbol", "start_date", "end_date", "kind", "priority", "status", "attempts",
@@ -120,3 +121,32 @@ def test_what_json_cannot_hold_is_refused_in_words(record, value):
     with pytest.raises(DataError, match="cannot record"):
         start_run(control, "a", {"value": value})
     assert pipeline_runs(control) == []
+
+
+def test_what_a_task_failed_of_is_a_code_beside_its_message(con, tmp_path):
+    """Programs compare the code: whoever rewords a message changes nothing."""
+    node = Node(path=control_path(tmp_path))
+    node.queue.fail(node.lease(), "the words do not matter", SchemaDrift.code)
+    node.queue.defer(node.lease(), "stopped")
+    node.control.close()
+    kept = con.execute(
+        "select last_error, code, vendor from task_errors"
+        " inner join backfill_queue on id = task_id order by code"
+    )
+    assert kept.fetchall() == [
+        ("the words do not matter", "SCHEMA_DRIFT", "acme"),
+        ("stopped", "STOPPED", "acme"),
+    ]
+    # A task that only waits for its turn is not a trouble.
+    state = read_state(control_path(tmp_path), NOON, ("acme",), 5)
+    assert state.troubles == ("1 of equities_bars_1d: the words do not matter",)
+
+
+def test_a_file_of_the_first_schema_is_upgraded_where_it_lies(con, tmp_path):
+    con.execute("update backfill_queue set last_error = 'said long ago' where id = 1")
+    con.execute("drop table task_errors")
+    con.execute("pragma user_version = 1")
+    Control(control_path(tmp_path), FakeTime().clock()).close()
+    assert con.execute("pragma user_version").fetchone() == (2,)
+    assert con.execute("select * from task_errors").fetchall() == [(1, "UNKNOWN", None)]
+    assert con.execute("select count(*) from backfill_queue").fetchone() == (2,)
