@@ -57,23 +57,23 @@ def needed(requirements: list[str]) -> set[str]:
     return {name for name, _ in found}
 
 
-def is_script(path: Path) -> bool:
-    """Whether a program names the interpreter it runs with, as those of bin/ do but for DuckDB's."""
-    with path.open("rb") as file:
-        return path.parent.name == "bin" and file.read(2) == b"#!"
-
-
-def link(name: str, site: Path) -> None:
+def link(name: str, site: Path, python: Path) -> None:
     """Puts an installed distribution's files into another environment, compiled ones aside."""
     distribution = metadata.distribution(name)
     for file in distribution.files or ():
         source = Path(str(distribution.locate_file(file)))
-        if file.suffix == ".pyc" or not source.is_file() or is_script(source):
+        if file.suffix == ".pyc" or not source.is_file():
             continue
         target = site / file
         if target.exists():  # dbt's distributions share the files of their common packages
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
+        if source.parent.name == "bin" and source.read_bytes().startswith(b"#!"):
+            # As pip does: a program runs with the interpreter of its own environment.
+            _, _, program = source.read_text().partition("\n")
+            target.write_text(f"#!{python}\n{program}")
+            target.chmod(0o755)
+            continue
         try:
             os.link(source, target)
         except OSError:
@@ -95,7 +95,7 @@ def environment(wheel, tmp_path_factory):
     [installed] = metadata.distributions(name="trademl", path=[str(site)])
     for name in sorted(needed(installed.requires or [])):
         if not any(metadata.distributions(name=name, path=[str(site)])):
-            link(name, site)
+            link(name, site, python)
     return folder
 
 
