@@ -23,7 +23,7 @@ LAKE_ASSET_TYPES = {"equity": ("equity", "etf"), "crypto": ("spot",)}
 SYMBOL_PATTERN = r"[A-Z0-9_]{1,20}:[A-Z0-9]+([._&-][A-Z0-9]+)*!?"
 """``EXCHANGE:SYMBOL``. It becomes part of names and paths: no slash, no "..", no leading dot."""
 
-_Key = Annotated[str, msgspec.Meta(pattern=f"^{SYMBOL_PATTERN}$")]
+_Key = Annotated[str, msgspec.Meta(pattern=rf"\A{SYMBOL_PATTERN}\Z")]
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ def read_candidate_file(path: Path) -> CandidateFile:
         raise ConfigError(f"candidates {path}: {error.strerror or error}") from error
     try:
         decoded = msgspec.json.decode(content, type=list[Record] | _Document)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise refusal(path, str(error)) from error
     document = decoded if isinstance(decoded, _Document) else _Document(decoded)
     for record in document.data:

@@ -147,9 +147,11 @@ class Control:
                 f"{self.path} has schema {version}, this version of trademl reads "
                 f"{SCHEMA_VERSION}; move the file away, a new one is filled by the next audit"
             )
+        steps = (UPGRADES[old] for old in range(version, SCHEMA_VERSION)) if version else (SCHEMA,)
         self._con.execute("begin immediate")
-        for statement in UPGRADES[version] if version else SCHEMA:
-            self._con.execute(statement)
+        for step in steps:
+            for statement in step:
+                self._con.execute(statement)
         self._con.execute("commit")
 
     def _agree_on_time(self) -> datetime:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from ingest.control.clock import NodeClock, moment_of, stamp
 from ingest.control.tasks import WAITING_CODES
-from trademl.errors import DataError
+from trademl.errors import DataError, NotEntitled
 
 SPENT_SECONDS = 60.0
 """Calls of the day are counted anew after so long: they only weigh vendors, budgets are exact."""
@@ -64,6 +64,12 @@ class RunState:
 
 
 MOST_TROUBLES = 5
+# A look does not upgrade the file: until a writer does, a view stands for the table that it lacks.
+_ERRORS_OF_SCHEMA_1 = """
+    create temp view task_errors as
+    select id as task_id, upper(last_error) as code, null as vendor from backfill_queue
+    where last_error is not null
+"""
 _TROUBLED = f"""
     backfill_queue inner join task_errors on backfill_queue.id = task_errors.task_id
     where status in ('PENDING', 'FAILED') and last_error is not null
@@ -248,6 +254,8 @@ def _reading(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         uri = f"{path.absolute().as_uri()}?mode=ro"
         with closing(sqlite3.connect(uri, uri=True)) as con:
+            if con.execute("pragma user_version").fetchone() == (1,):
+                con.execute(_ERRORS_OF_SCHEMA_1)
             yield con
     except sqlite3.Error as error:
         raise DataError(f"control file {path} cannot be read: {error}") from error
@@ -263,8 +271,10 @@ def _vendor(con: sqlite3.Connection, vendor: str, now: datetime) -> VendorState:
     if not frozen_until:
         return VendorState(vendor, spent, inflight, None)
     row = con.execute(
-        f"select last_error from {_TROUBLED} and vendor = ? order by updated_at desc limit 1",
-        (vendor,),
+        # What a plan does not hold freezes nobody.
+        f"select last_error from {_TROUBLED} and vendor = ? and code <> ?"
+        " order by updated_at desc limit 1",
+        (vendor, NotEntitled.code),
     ).fetchone()
     reason = row[0] if row else ""
     return VendorState(vendor, spent, inflight, moment_of(frozen_until), reason)

@@ -9,6 +9,8 @@ tables of their own.
 
 from collections.abc import Mapping
 
+from ingest.control.tasks import WAITING_CODES
+
 SCHEMA_VERSION = 2
 
 _TASK_ERRORS = """
@@ -121,8 +123,10 @@ SCHEMA = (
 UPGRADES: Mapping[int, tuple[str, ...]] = {
     1: (
         _TASK_ERRORS,
-        "insert into task_errors"
-        " select id, 'UNKNOWN', null from backfill_queue where last_error is not null",
+        # Why a task waited was one word, which is its code now; what failed had none.
+        "insert into task_errors select id, case when upper(last_error) in"
+        f" {WAITING_CODES} then upper(last_error) else 'UNKNOWN' end, null"
+        " from backfill_queue where last_error is not null",
         "pragma user_version = 2",
     ),
 }

@@ -41,7 +41,7 @@ class Health:
         new_toxic: Of these, the ones that no earlier audit has told.
         stale: Datasets whose newest session is behind the last expected one.
         drifting: Endpoints whose newest landing has fields that the day of landing before it had
-            not, and datasets whose payloads are refused for their shape.
+            not, and datasets whose payloads are refused as a drift of their schema.
     """
 
     toxic: tuple[str, ...]

@@ -93,10 +93,16 @@ def model_id_of(panel: Panel, profile: TrainingProfile, code: str) -> str:
 
 
 def code_version() -> str:
-    """The package's version, LightGBM's, and a hash over the sources of this package."""
+    """The package's version, LightGBM's, and a hash over the sources that decide a model.
+
+    These are this package's and the numerics that it judges trials with.
+    """
+    package = Path(__file__).resolve().parents[1]
     state = hashlib.sha256()
-    for path in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
-        state.update(path.read_bytes())
+    for folder in (package, package.parent / "trademl" / "quant"):
+        for path in sorted(folder.rglob("*.py")):
+            state.update(path.relative_to(folder).as_posix().encode())
+            state.update(path.read_bytes())
     return f"{__version__}+{state.hexdigest()[:12]}, lightgbm {lgb.__version__}"
 
 

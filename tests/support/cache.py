@@ -11,7 +11,7 @@ import inspect
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from filelock import FileLock
@@ -25,7 +25,6 @@ LAKE_SOURCES = (
     *("dbt_project.yml", "profiles.yml", "requirements.lock"),
 )
 """What a lake is made of."""
-INSTALLED = ("duckdb", "dbt-core", "dbt-duckdb", "duckdb-extension-ducklake", "pyarrow", "numpy")
 KEPT = 3
 """States of the sources of which a folder is kept."""
 
@@ -88,8 +87,8 @@ def _module_of(make: Callable[[Path], object]) -> Path:
 def _state(sources: tuple[str, ...]) -> str:
     """A hash of the project's files and of the packages that are installed."""
     digest = hashlib.sha256(platform.python_version().encode())
-    for package in INSTALLED:
-        digest.update(f"{package} {version(package)}\n".encode())
+    for name in sorted(f"{one.name} {one.version}" for one in distributions()):
+        digest.update(name.encode() + b"\0")
     for path in sorted(set(_files(sources))):
         digest.update(f"{path.relative_to(PROJECT_ROOT)}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())

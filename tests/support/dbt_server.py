@@ -125,8 +125,9 @@ def _become_dbt(manifest: Any, request: dict[str, Any]) -> None:
         os.environ.update(request["env"])
         from dbt.cli.main import cli
 
-        # With variables of its own it parses the project anew: what there is may hang on them.
-        given = {} if "--vars" in request["arguments"] else {"manifest": manifest}
+        # With variables or a project of its own it parses anew: what there is may hang on them.
+        is_other = any(arg.startswith(("--vars", "--project-dir")) for arg in request["arguments"])
+        given = {} if is_other else {"manifest": manifest}
         cli.main(request["arguments"], obj={**given, "callbacks": []})
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

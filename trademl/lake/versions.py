@@ -8,6 +8,7 @@ builder.
 
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,8 +24,16 @@ _PACKAGED_PROJECT = _PACKAGE / "project"
 
 
 def user_cache() -> Path:
-    """The folder for what can be made again, of this user, by the XDG convention."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trademl"
+    """The folder for what can be made again, of this user, by the XDG convention.
+
+    A relative ``XDG_CACHE_HOME`` does not count; a user without a home has the temporary folder.
+    """
+    named = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        cache = named if named.is_absolute() else Path.home() / ".cache"
+    except RuntimeError:
+        cache = Path(tempfile.gettempdir())
+    return cache / "trademl"
 
 
 IS_INSTALLED = _PACKAGED_PROJECT.is_dir()

@@ -144,9 +144,15 @@ def test_what_a_task_failed_of_is_a_code_beside_its_message(con, tmp_path):
 
 def test_a_file_of_the_first_schema_is_upgraded_where_it_lies(con, tmp_path):
     con.execute("update backfill_queue set last_error = 'said long ago' where id = 1")
+    con.execute("update backfill_queue set last_error = 'budget' where id = 2")
     con.execute("drop table task_errors")
     con.execute("pragma user_version = 1")
+    looked = read_state(control_path(tmp_path), NOON, ("acme",), 5)
+    assert con.execute("pragma user_version").fetchone() == (1,), "a look changes nothing"
     Control(control_path(tmp_path), FakeTime().clock()).close()
     assert con.execute("pragma user_version").fetchone() == (2,)
-    assert con.execute("select * from task_errors").fetchall() == [(1, "UNKNOWN", None)]
+    kept = con.execute("select * from task_errors order by 1").fetchall()
+    assert kept == [(1, "UNKNOWN", None), (2, "BUDGET", None)]
+    upgraded = read_state(control_path(tmp_path), NOON, ("acme",), 5)
+    assert looked.troubles == upgraded.troubles == ("1 of equities_bars_1d: said long ago",)
     assert con.execute("select count(*) from backfill_queue").fetchone() == (2,)

@@ -19,7 +19,7 @@ from models_ml.registry import writer
 from models_ml.registry.model_card import summary
 from models_ml.registry.store import latest_model_id, load_model, load_report, model_dir, models_dir
 from models_ml.training import pipeline
-from models_ml.training.api import train
+from models_ml.training.api import code_version, train
 from tests.support.training_lakes import GATED, Size, gates, ledger, publish, weekdays
 from tests.support.trainings import Trained
 from trademl.errors import ConfigError, DataError, GateFailed
@@ -330,3 +330,11 @@ def test_oof_predictions_join_back_to_the_lake(trained: Trained) -> None:
     assert found is not None
     assert found[0] == trained.report.panel.rows
     assert found[1] >= 1
+
+
+@pytest.mark.parametrize("source", ["trials.py", "deflated_sharpe.py"])
+def test_a_models_id_covers_all_code_that_decides_it(monkeypatch, source):
+    before, read = code_version(), Path.read_bytes
+    changed = b"# another rule"
+    monkeypatch.setattr(Path, "read_bytes", lambda p: read(p) + changed * (p.name == source))
+    assert code_version() != before
