@@ -24,7 +24,7 @@ REAL_MARKET = lake.PROJECT_ROOT.parent / "shared" / "data" / "market_us"
 LAND = """
 import sys
 from pathlib import Path
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
 from trademl.clock import parse_clock
 market, data, clock = Path(sys.argv[1]), Path(sys.argv[2]), parse_clock(sys.argv[3])

@@ -30,7 +30,7 @@ LAND = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from ingest.run import run_ingest
+from ingest.sync import run_ingest
 from trademl.cli.demo import datasets_of, symbols_of
 from trademl.settings import Settings
 

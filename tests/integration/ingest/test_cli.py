@@ -9,6 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from ingest.vendors.tradingview.scans import RATINGS
 from tests.support.markets import landed_rows, small_market
 from tests.support.paths import PROJECT_ROOT
 from trademl.cli.ingest import ingest_group, replay_command
@@ -128,18 +129,18 @@ def test_wrong_arguments_are_named(tmp_path, arguments, complaint):
 
 
 @pytest.mark.parametrize(
-    ("vendor", "text", "complaint"),
+    ("vendor", "dataset", "text", "complaint"),
     [
-        ("tradingview", "AAPL", "'AAPL' is not a symbol: .* such as NYSE:BRK.B"),
-        ("massive", "NASDAQ:AAPL", "'NASDAQ:AAPL' is not a symbol"),
+        ("tradingview", RATINGS, "AAPL", "'AAPL' is not a symbol: .* such as NYSE:BRK.B"),
+        ("massive", "splits", "NASDAQ:AAPL", "'splits' is not a dataset of massive"),
+        ("massive", "equities_bars_1d", "NASDAQ:AAPL", "'NASDAQ:AAPL' is not a symbol"),
         # What is well written goes on, to the next thing that is missing.
-        ("tradingview", "nasdaq:aapl", "'x' is not a dataset of tradingview"),
-        ("massive", "AMpB", "'x' is not a dataset of massive"),
+        ("massive", "equities_aggs_1d", "AMpB", "massive needs a key"),
     ],
 )
-def test_symbols_are_spelt_as_the_vendor_wants_them(tmp_path, vendor, text, complaint):
+def test_symbols_are_spelt_as_the_vendor_wants_them(tmp_path, vendor, dataset, text, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        run(tmp_path, "--vendor", vendor, "--dataset", "x", "--symbols", text)
+        run(tmp_path, "--vendor", vendor, "--dataset", dataset, "--symbols", text)
 
 
 def test_a_port_in_use_and_wrong_faults_are_named(tmp_path, replay):

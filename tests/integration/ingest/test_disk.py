@@ -18,8 +18,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 import numpy as np, pyarrow as pa
 from ingest.vendors.registry import ENDPOINTS
-from ingest.landing import Fetch, land
-from ingest.payloads import Page, table_of
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page, table_of
 from trademl.errors import TradeMLError
 
 BARS = ENDPOINTS["alpaca/bars_1d"]
