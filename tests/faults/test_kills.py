@@ -119,7 +119,7 @@ def assert_a_killed_build_is_healed(data: Path, clock: str, two_nights: Path, bo
     assert run(data, clock, "build", "--data", str(data)).returncode == 0
     assert content(data, kept) == before
     with open_newest(data) as healed, open_newest(both) as expected:
-        assert_whole_lakes_agree(healed, expected, apart_from=("features.complexity_window",))
+        assert_whole_lakes_agree(healed, expected)
 
 
 def test_a_build_killed_among_the_models(two_nights, both_published, market, tmp_path):

@@ -1,5 +1,8 @@
 """What is kept on disk between test runs is never older than what it is made of."""
 
+from importlib.metadata import distributions
+from types import SimpleNamespace
+
 import pytest
 
 from tests.support import cache
@@ -73,7 +76,8 @@ def test_other_sources_and_arguments_count_where_they_are_named(project, make):
 
 def test_another_pinned_package_makes_it_anew(project, make, monkeypatch):
     first = cache.made_once("thing", make)
-    monkeypatch.setattr(cache, "version", lambda package: f"{package} of tomorrow")
+    tomorrow = [SimpleNamespace(name=one.name, version="tomorrow") for one in distributions()]
+    monkeypatch.setattr(cache, "distributions", lambda: tomorrow)
     assert cache.made_once("thing", make) != first
 
 

@@ -334,8 +334,7 @@ def test_what_the_plan_does_not_cover_is_no_outage(market, data, dataset, option
 def test_a_compact_answer_that_does_not_reach_back_is_refused(market, data, monkeypatch):
     monkeypatch.setattr(alphavantage_wire, "COMPACT_ROWS", 10)
     monkeypatch.setattr(alphavantage, "COMPACT_ROWS", 10)
-    calendar = SimpleNamespace(sessions=lambda *_span: range(10))
-    monkeypatch.setattr(alphavantage, "exchange_calendars", calendar)
+    monkeypatch.setattr(alphavantage, "sessions_between", lambda *_span: range(10))
     with (
         ReplayServer(market, MORNING_AFTER) as server,
         VendorClient("alphavantage", server.url, query_keys={"apikey": KEY}) as client,

@@ -123,7 +123,7 @@ def test_what_a_failed_build_leaves_behind_is_healed_by_the_next_good_one(data, 
     assert len(names(data)) == 2
     first, second = (lake.find_version(data, name) for name in names(data))
     with lake.open_version(data, first) as one, lake.open_version(data, second) as other:
-        assert_whole_lakes_agree(one, other, apart_from=("features.int_complexity_window",))
+        assert_whole_lakes_agree(one, other)
 
 
 @pytest.mark.parametrize("selected", ["flow_data.reference", "equities_ohlcv_adj"])
@@ -164,7 +164,7 @@ def test_readers_are_not_disturbed_by_a_build(tmp_path, market):
         assert newest.execute(READ).fetchone()[0] > seen[0]
         # Most lakes of the tests are built by forks of one dbt process, this one by its own.
         with open_newest(lakes.two_nights_published()) as forked:
-            assert_whole_lakes_agree(newest, forked, apart_from=("features.int_complexity_window",))
+            assert_whole_lakes_agree(newest, forked)
 
 
 PRICE_FLOOR = "min_price_usd"

@@ -15,7 +15,7 @@ from ingest.node.health import check_health
 from ingest.node.instances import alone
 from ingest.node.planning.audit import Scope, audit
 from ingest.node.repair import DEPTH_DAYS, backfill, candidates_of, repair
-from ingest.payloads.decode import DRIFT, Page, table_of
+from ingest.payloads.decode import Page, table_of
 from ingest.vendors.registry import ENDPOINTS
 from simulator.replay.server import ReplayServer
 from tests.support.markets import (
@@ -33,7 +33,7 @@ from tests.support.replays import KEYS, run
 from trademl import api
 from trademl.cli.node import audit_group, node_group
 from trademl.clock import iso
-from trademl.errors import ConfigError, DataError, StaleData, TradeMLError
+from trademl.errors import ConfigError, DataError, SchemaDrift, StaleData, TradeMLError
 
 COINS = "curated/crypto_ohlcv"
 BARS = "alpaca/bars_1d"
@@ -307,7 +307,7 @@ def test_fields_that_a_vendor_adds_and_shapes_that_are_refused_are_drift(data, n
     with node.queue() as queue:
         queue.add([Work("equities_bars_1d", FIRST, LAST, "GAP", "AAA")])
         lease = queue.lease_next("me", lambda _task: ["alpaca"])
-        queue.fail(lease, f"alpaca/bars_1d {DRIFT}: field c is absent")
+        queue.fail(lease, "field c is absent", SchemaDrift.code)
     assert check_health(node).drifting == ("equities_bars_1d",)
 
 
