@@ -16,7 +16,7 @@
 
 
 {% macro landed_pattern(vendor, endpoint) -%}
-    {{ env_var('TRADEML_DATA', 'data') }}/raw/{{ vendor }}/{{ endpoint }}/*/*.parquet
+    {{ environment('TRADEML_DATA', 'data') }}/raw/{{ vendor }}/{{ endpoint }}/*/*.parquet
 {%- endmacro %}
 
 

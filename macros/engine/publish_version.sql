@@ -29,7 +29,7 @@
 {% macro copy_catalog() %}
     {% set snapshot_id = run_query("select max(snapshot_id) from ducklake_snapshots('lake')").rows[0][0] | int %}
     {% set version = 'v%06d' % snapshot_id %}
-    {% set folder = env_var('TRADEML_DATA', 'data') ~ '/lakehouse/published/' %}
+    {% set folder = environment('TRADEML_DATA', 'data') ~ '/lakehouse/published/' %}
     {% set catalog = version ~ '-' ~ invocation_id[:8] ~ '.duckdb' %}
     {% if run_query("select 1 from glob('" ~ folder ~ version ~ ".json')").rows | length %}
         {% do log('nothing changed: already published as ' ~ version, info=true) %}

@@ -3,5 +3,5 @@
 {%- endmacro %}
 
 {% macro as_of_text() -%}
-    {{ var('as_of', none) or env_var('TRADEML_CLOCK', '') or run_started_at.strftime('%Y-%m-%dT%H:%M:%SZ') }}
+    {{ var('as_of', none) or environment('TRADEML_CLOCK', '') or run_started_at.strftime('%Y-%m-%dT%H:%M:%SZ') }}
 {%- endmacro %}

@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,8 @@ from filelock import FileLock
 
 from tests.support.paths import PROJECT_ROOT
 
-CACHE = PROJECT_ROOT / "target" / "tests"
+PARSED = PROJECT_ROOT / "target" / "tests" / "dbt"
+"""Where the parsed project is kept."""
 WARM = (
     "dbt.task.build",
     "dbt.task.test",
@@ -61,9 +63,8 @@ def run_dbt(
 @functools.cache
 def _server() -> subprocess.Popen[str]:
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.dbt_server", str(CACHE / "dbt")],
+        [sys.executable, "-m", "tests.support.dbt_server", str(PARSED)],
         cwd=PROJECT_ROOT,
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -77,6 +78,14 @@ def _end(server: subprocess.Popen[str]) -> None:
     with contextlib.suppress(BrokenPipeError):
         server.stdin.close()
     server.wait()
+
+
+def parse_once(data_dir: Path) -> None:
+    """A dbt process of its own need not parse the project for this data directory either."""
+    _server()
+    target = data_dir / "logs" / "dbt"
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copy(PARSED / "partial_parse.msgpack", target)
 
 
 def serve(folder: Path) -> None:

@@ -18,7 +18,7 @@ from ingest.sync import run_ingest
 from simulator.market.clocks import market_clock, previous_clock
 from simulator.market.simulate import simulate_market
 from tests.support.cache import made_once
-from tests.support.dbt_server import run_dbt
+from tests.support.dbt_server import parse_once, run_dbt
 from trademl.cli.demo import datasets_of, replayed_vendors, symbols_of
 from trademl.clock import iso
 from trademl.lake import versions as lake
@@ -151,6 +151,7 @@ def _one_night(data: Path) -> None:
     market = year_market()
     land_night(market, data, previous_clock(market))
     publish(data, previous_clock(market))
+    parse_once(data)
 
 
 def two_nights() -> Path:
@@ -291,7 +292,7 @@ def dbt(
 
 def dbt_environment(data_dir: Path, clock: datetime) -> dict[str, str]:
     given = {"TRADEML_DATA": str(data_dir), "TRADEML_CLOCK": iso(clock)}
-    return {**os.environ, "TRADEML_MEMORY_LIMIT": "2GB", "OPENBLAS_NUM_THREADS": "1", **given}
+    return {**os.environ, **given}
 
 
 def publish(data_dir: Path, clock: datetime, *arguments: str) -> lake.Version:

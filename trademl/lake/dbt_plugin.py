@@ -1,4 +1,4 @@
-"""A dbt-duckdb plugin that creates the folder and installs the extension before a connection."""
+"""A dbt-duckdb plugin that finds the lake's folder and installs the extension before a connection."""
 
 import os
 from pathlib import Path
@@ -10,6 +10,8 @@ from dbt.flags import get_flags
 from trademl.clock import parse_clock
 from trademl.lake import versions as lake
 
+_DUCKLAKE = "ducklake:duckdb:"
+
 
 class Plugin(BasePlugin):
     """Loaded by dbt-duckdb from profiles.yml, before it attaches the catalog."""
@@ -20,7 +22,7 @@ class Plugin(BasePlugin):
         Raises:
             ConfigError: The lake has been built as of a later time, or its path cannot be used.
         """
-        data_dir = Path(os.environ.get("TRADEML_DATA", "data"))
+        data_dir = _data_dir()
         lake.check_data_dir(data_dir)
         flags = get_flags()  # type: ignore[no-untyped-call]
         as_of = getattr(flags, "VARS", {}).get("as_of") or os.environ.get("TRADEML_CLOCK")
@@ -31,6 +33,17 @@ class Plugin(BasePlugin):
             folder.mkdir(parents=True, exist_ok=True)
         lake.install_extensions()
 
-    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:  # noqa: ARG002 - dbt-duckdb's
-        """Takes extensions from where every other connection of the project takes them."""
+    def update_connection_config(self, creds: Any, config: dict[str, Any]) -> None:
+        """Puts the data directory before the profile's paths; extensions are the project's own."""
+        data_dir = _data_dir()
         config["extension_directory"] = str(lake.EXTENSION_DIRECTORY)
+        config["temp_directory"] = str(data_dir / config["temp_directory"])
+        for attached in creds.attach:
+            catalog = attached.path.removeprefix(_DUCKLAKE)
+            attached.path = f"{_DUCKLAKE}{data_dir / catalog}"
+            attached.options["data_path"] = f"{data_dir / attached.options['data_path']}/"
+
+
+def _data_dir() -> Path:
+    """Absolute: put before a path a second time, when dbt connects again, it changes nothing."""
+    return Path(os.environ.get("TRADEML_DATA", "data")).absolute()

@@ -16,7 +16,14 @@ from trademl.cli.ingest import ingest_group, replay_command
 from trademl.errors import ConfigError, DataError
 
 CLOCK = "2020-03-21T13:00:00Z"
-REPLAY = "from trademl.cli.ingest import replay_command; replay_command()"
+# A shell that runs the tests in the background has its children ignore Ctrl-C.
+REPLAY = """
+import signal
+from trademl.cli.ingest import replay_command
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+replay_command()
+"""
 
 
 @pytest.fixture

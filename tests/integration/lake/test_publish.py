@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -156,6 +157,7 @@ def test_readers_are_not_disturbed_by_a_build(tmp_path, market):
             if lake.find_version(data) == first:
                 assert found == seen
             rounds += 1
+            time.sleep(0.2)
         assert builder.returncode == 0
         assert rounds > 5
         assert staying.execute(READ).fetchone() == seen

@@ -142,6 +142,8 @@ def test_status_neither_waits_for_a_node_nor_moves_its_clock(node, status):
 def test_a_pass_in_which_nothing_could_be_asked_fails(node, monkeypatch, no_waits, group, command):
     data = node.data_dir
     monkeypatch.chdir(data.parent)
+    # What is not there to answer is left alone for this long before the next try.
+    monkeypatch.setenv("VENDOR_FREEZE_SECONDS_DEFAULT", "1")
     with node.queue() as queue:
         days = (date(2020, 3, 2), date(2020, 3, 3))
         queue.add([Work("crypto_bars_1d", *days, "GAP", "BTCUSDT")])

@@ -1,5 +1,5 @@
 -- One row per landed file.
-{%- set pattern = env_var('TRADEML_DATA', 'data') ~ '/raw/*/*/*/*.parquet' %}
+{%- set pattern = environment('TRADEML_DATA', 'data') ~ '/raw/*/*/*/*.parquet' %}
 {%- set any_file = execute and run_query("select 1 from glob('" ~ pattern ~ "') limit 1").rows | length %}
 with footers as (
     {%- if any_file %}

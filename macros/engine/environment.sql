@@ -1,0 +1,3 @@
+{% macro environment(name, default) -%}
+    {{ env_var(name, default) if execute else default }}
+{%- endmacro %}
