@@ -1,4 +1,4 @@
-"""A dbt-duckdb plugin that finds the lake's folder and installs the extension before a connection."""
+"""A dbt-duckdb plugin that finds the lake and installs the extension before a connection."""
 
 import os
 from pathlib import Path
