@@ -44,6 +44,11 @@ class Tried:
     period_returns: Floats
     n_logged: int
 
+    @property
+    def chosen_ic(self) -> float:
+        """The winner's mean rank IC out of fold."""
+        return next(trial.score.ic for trial in self.results if trial.name == self.chosen.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Overfitting:
@@ -161,9 +166,9 @@ def configuration_id(
 ) -> str:
     """Sixteen hexadecimal digits over all that a person chose for a trial: DSR's N counts these.
 
-    That is the profile, without the sentences, the gates and the number of threads, which change
-    no result, and with this trial's parameters in place of the whole grid: a grid that grows by
-    one trial holds one more configuration.
+    That is the profile, without the sentences, the gates, the bounds of what is plausible and the
+    number of threads, which change no result, and with this trial's parameters in place of the
+    whole grid: a grid that grows by one trial holds one more configuration.
 
     Args:
         profile: Of the training.
@@ -173,7 +178,7 @@ def configuration_id(
     chosen = asdict(profile)
     for name in ("purpose", "threads", "gates"):
         del chosen[name]
-    del chosen["trials"]["grid"]
+    del chosen["trials"]["grid"], chosen["controls"]["plausible"]
     chosen |= {"features": features, "lightgbm": {**profile.lightgbm, **params}}
     text = json.dumps(chosen, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -30,8 +30,18 @@ def weekdays(count: int) -> np.ndarray:
     return np.busday_offset(FIRST_SESSION, np.arange(count))
 
 
-def market(size: Size) -> tuple[pa.Table, pa.Table, np.ndarray]:
-    """(features_matrix, label_horizon, session dates)."""
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What a training reads of a lake, and its session dates."""
+
+    features: pa.Table
+    labels: pa.Table
+    bars: pa.Table
+    dates: np.ndarray
+
+
+def market(size: Size) -> Market:
+    """Features known at the close, labels from it on, and bars whose closes give the labels."""
     generator = np.random.default_rng(size.seed)
     shape = (size.sessions, size.symbols)
     dates = weekdays(size.sessions)
@@ -70,7 +80,31 @@ def market(size: Size) -> tuple[pa.Table, pa.Table, np.ndarray]:
         "ret": ret.ravel(),
         "ret_rel": (ret - ret.mean(axis=1, keepdims=True)).ravel(),
     }
-    return pa.table(features), pa.table(labels), dates
+    features["known_at"] = known_at(features["session_date"])
+    labels["known_at"] = known_at(labels["t1"])
+    bars = _bars(ids, features["session_date"], daily)
+    return Market(pa.table(features), pa.table(labels), bars, dates)
+
+
+def known_at(sessions: np.ndarray) -> pa.Array:
+    """A quarter of an hour after each session's close."""
+    moments = sessions.astype("datetime64[us]") + np.timedelta64(21 * 60 + 15, "m")
+    return pa.array(moments, pa.timestamp("us", "UTC"))
+
+
+def _bars(ids: np.ndarray, sessions: np.ndarray, daily: np.ndarray) -> pa.Table:
+    """curated.equities_ohlcv_adj as far as a training reads it; a third of a move is overnight."""
+    close = 50 * np.cumprod(1 + daily, axis=0)
+    previous = np.vstack([np.full((1, daily.shape[1]), 50.0), close[:-1]])
+    columns = {
+        "security_id": ids,
+        "session_date": sessions,
+        "open": (previous * (1 + daily / 3)).ravel(),
+        "close": close.ravel(),
+        "split_ratio": np.ones(daily.size),
+        "ret": daily.ravel(),
+    }
+    return pa.table(columns)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -123,11 +157,13 @@ def as_of(dates: np.ndarray) -> str:
 
 
 def publish(data_dir: Path, size: Size, **replaced: pa.Table) -> Version:
-    """Publishes the synthetic market; ``ledger``, ``gates`` or ``labels`` replaces a table."""
-    features, labels, dates = market(size)
+    """Publishes the synthetic market; any of its tables may be replaced by its short name."""
+    made = market(size)
+    dates = made.dates
     tables = {
-        "matrices.features_matrix": features,
-        "labels.label_horizon": replaced.get("labels", labels),
+        "matrices.features_matrix": replaced.get("features", made.features),
+        "labels.label_horizon": replaced.get("labels", made.labels),
+        "curated.equities_ohlcv_adj": made.bars,
         "quality.partition_status": replaced.get("ledger", ledger(dates)),
         "reference.calendars": calendar(dates),
         "seeds.model_gates": replaced.get("gates", gates()),

@@ -109,7 +109,9 @@ def _control(item: Any) -> dict[str, Any]:
     fields = dict(_mapping(item))
     name, passed = fields.pop("name", "control"), fields.pop("passed", None)
     facts = ", ".join(
-        f"{key.replace('_', ' ')} {_plain_value(value)}" for key, value in sorted(fields.items())
+        f"{key.replace('_', ' ')} {_plain_value(value)}"
+        for key, value in sorted(fields.items())
+        if value not in (None, "", [])
     )
     return {"name": name, "facts": facts, "passed": passed}
 
