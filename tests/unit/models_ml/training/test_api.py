@@ -36,6 +36,7 @@ from tests.support.training_lakes import (
 from tests.support.trainings import Trained
 from trademl.errors import ConfigError, DataError, GateFailed
 from trademl.files import sha256_of_file
+from trademl.quant.deflated_sharpe import deflated_sharpe_ratio
 
 ARTIFACTS = {
     "model.txt",
@@ -132,6 +133,18 @@ def test_overfitting_is_judged_over_the_trials(trained: Trained) -> None:
         trained.report.score.sharpe - luck.expected_max_sharpe
     )
     assert 0 <= luck.dsr <= 1
+    score = trained.report.score
+    assert luck.effective_periods == score.effective_periods
+    assert luck.dsr == pytest.approx(
+        deflated_sharpe_ratio(
+            score.sharpe,
+            luck.effective_periods,
+            8,
+            luck.trials_sharpe_variance,
+            score.skew,
+            score.kurtosis,
+        )
+    )
     assert luck.pbo is not None
     assert 0 <= luck.pbo <= 1
 
