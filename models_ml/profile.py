@@ -76,6 +76,21 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True, config=_CLOSED)
+class Universe:
+    """How much of the universe must be left once names below the GREEN threshold are out of it.
+
+    Attributes:
+        min_names: Least share of the names of the gate's window that remain.
+        min_depth: Least mean number of names per session of the window, as a share of those of its
+            last session: a window of fifteen years that one old name fills is not fifteen years
+            of a market.
+    """
+
+    min_names: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_depth: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
 class Validation:
     """Combinatorial purged cross-validation and the blocks of the overfitting test.
 
@@ -208,6 +223,7 @@ class TrainingProfile:
         trees: Full budget of the chosen configuration.
         lightgbm: Parameters common to all configurations.
         gates: Deviations from the seed's gates, if any.
+        universe: What must be left of the universe when names below the gate's threshold leave it.
     """
 
     model: str
@@ -224,6 +240,7 @@ class TrainingProfile:
     strategy: Strategy
     controls: Controls
     gates: Gates | None = None
+    universe: Universe = Universe()
 
     @field_validator("lightgbm")
     @classmethod

@@ -121,12 +121,17 @@ _RETURNS = ("ret", "ret_rel", "next_open_ret", "next_close_ret")
 _ROW_FIELDS = (*_CODES, *_RETURNS, "known_at")
 
 
-def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) -> Panel:
+def load_panel(
+    connection: duckdb.DuckDBPyConnection,
+    profile: TrainingProfile,
+    left_out: tuple[str, ...] = (),
+) -> Panel:
     """Reads the panel of a profile from a published version.
 
     Args:
         connection: On the version, its catalog attached as ``lake``.
         profile: Says which features and which label.
+        left_out: Permanent ids that are not trained on; ``ret_rel`` stays relative to all names.
 
     Raises:
         DataError: A table is missing or no row is left.
@@ -141,6 +146,8 @@ def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) 
         labels = _table(backend, "labels", "label_horizon")
         bars = _table(backend, "curated", "equities_ohlcv_adj")
         names, absent = choose_features(profile.features, tuple(features.columns))
+        if left_out:
+            features = features.filter(features.security_id.notin(left_out))
         rows = _joined(features, labels, _moves(bars), names, profile.label.horizon)
         count = int(backend.execute(rows.count()))
         if count == 0:

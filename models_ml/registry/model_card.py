@@ -109,6 +109,8 @@ def to_json(report: TrainingReport) -> str:
     content = asdict(report)
     for gate, check in zip(content["gates"], report.gates, strict=True):
         gate["passed"] = check.passed
+        for name, judged in zip(gate["left_out"], check.left_out, strict=True):
+            name["fraction"] = judged.fraction
     for control, result in zip(content["controls"], report.controls, strict=True):
         control["passed"] = result.passed
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, default=str) + "\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import lightgbm as lgb
 from filelock import FileLock, Timeout
 
-from models_ml.data.green_gate import GateCheck, check_gates
+from models_ml.data.green_gate import GateCheck, check_gates, left_out
 from models_ml.data.panel import Panel, load_panel
 from models_ml.profile import TrainingProfile, find_profile
 from models_ml.registry import store
@@ -137,10 +137,12 @@ def _read(
     """What the version knew: gates, the rows known as of it, and whether it held later ones."""
     connection = lake.open_version(data_dir, version)
     try:
-        gates = check_gates(connection, version, profile.model, profile.gates)
+        gates = check_gates(connection, version, profile.model, profile.gates, profile.universe)
         for check in gates:
             say(f"gate {check.line()}")
-        panel = load_panel(connection, profile)
+            if check.left_out:
+                say(check.names_line())
+        panel = load_panel(connection, profile, left_out(gates))
     finally:
         connection.close()
     truncated = truncation(panel, version.as_of)

@@ -185,7 +185,10 @@ def _report(job: Job, fitted: Fitted, parity: Parity, files: dict[str, str]) -> 
         as_of=job.version.as_of,
         code_version=job.code_version,
         purpose=profile.purpose,
-        disclosures=disclosures(profile),
+        disclosures=(
+            *disclosures(profile),
+            *(check.names_line() for check in job.gates if check.left_out),
+        ),
         gates=job.gates,
         panel=panel_facts(
             fitted.panel, len(fitted.ready.trial_panel), fitted.ready.group_sessions, job.gates

@@ -181,7 +181,7 @@ def configuration_id(
         params: The trial's own LightGBM parameters.
     """
     chosen = asdict(profile)
-    for name in ("purpose", "threads", "gates"):
+    for name in ("purpose", "threads", "gates", "universe"):
         del chosen[name]
     del chosen["trials"]["grid"], chosen["controls"]["plausible"]
     chosen |= {"features": features, "lightgbm": {**profile.lightgbm, **params}}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tests.support.published_tables import publish_tables
 from trademl.lake.versions import Version
@@ -124,7 +125,10 @@ def calendar(dates: np.ndarray) -> pa.Table:
 
 
 def ledger(dates: np.ndarray, green: dict[str, float] | None = None) -> pa.Table:
-    """quality.partition_status: one partition per gated table and session, a share GREEN."""
+    """quality.partition_status: one partition per gated table and session, a share GREEN.
+
+    None of them is of a name, see ``by_name`` for that.
+    """
     names, days, statuses = [], [], []
     for name in GATED:
         count = round((green or {}).get(name, 1.0) * len(dates))
@@ -133,11 +137,38 @@ def ledger(dates: np.ndarray, green: dict[str, float] | None = None) -> pa.Table
         statuses += ["GREEN"] * count + ["RED"] * (len(dates) - count)
     columns = {
         "table_name": pa.array(names),
+        "symbol": pa.array([""] * len(names)),
         "dt": np.concatenate(days),
         "status": pa.array(statuses),
         "qc_code": pa.array(["OK" if status == "GREEN" else "NO_DATA" for status in statuses]),
     }
     return pa.table(columns)
+
+
+def by_name(
+    dates: np.ndarray, missing: dict[str, int], since: dict[str, int] | None = None
+) -> pa.Table:
+    """The ledger with bars of each name.
+
+    Args:
+        dates: The sessions.
+        missing: Per name, how many of its newest partitions are RED.
+        since: Per name, the position of its first session; 0 where it is not given.
+    """
+    events = ledger(dates)
+    tables = [events.filter(pc.not_equal(events["table_name"], GATED[0]))]
+    for name, count in missing.items():
+        own = dates[(since or {}).get(name, 0) :]
+        statuses = ["GREEN"] * (len(own) - count) + ["RED"] * count
+        columns = {
+            "table_name": pa.array([GATED[0]] * len(own)),
+            "symbol": pa.array([name] * len(own)),
+            "dt": own,
+            "status": pa.array(statuses),
+            "qc_code": pa.array(["OK" if status == "GREEN" else "NO_DATA" for status in statuses]),
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def gates(years: float = 4.0) -> pa.Table:

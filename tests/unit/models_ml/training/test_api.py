@@ -27,6 +27,7 @@ from tests.support.training_lakes import (
     GATED,
     Size,
     as_of,
+    by_name,
     gates,
     ledger,
     market,
@@ -332,6 +333,36 @@ def test_not_green_trains_nothing(tmp_path: Path, profile: TrainingProfile) -> N
     with pytest.raises(GateFailed, match=r"curated/equities_ohlcv_adj: 0\.9790"):
         train("equities_xs", data_dir=tmp_path, version=version, profile=profile)
     assert [path.name for path in (tmp_path / "models" / "equities_xs").iterdir()] == [".lock"]
+
+
+def test_a_dirty_market_trains_without_the_names_that_are_not_green(
+    tmp_path: Path, profile: TrainingProfile
+) -> None:
+    size = Size(symbols=20, sessions=1100)
+    names = {f"S{i:04d}": 0 for i in range(20)} | {"S0004": 330, "S0011": 30}
+    version = publish(tmp_path, size, ledger=by_name(weekdays(1100), names), gates=gates(4.0))
+    lines: list[str] = []
+    report = train(
+        "equities_xs",
+        data_dir=tmp_path,
+        version=version,
+        profile=short(profile),
+        progress=lines.append,
+    )
+    told = (
+        "2 of 20 names leave the training universe, below 0.98 GREEN in "
+        "curated/equities_ohlcv_adj: S0004 0.6"
+    )
+    assert any(line.startswith(told) for line in lines)
+    assert any(line.startswith(told) for line in report.disclosures)
+    assert any(told in line for line in summary(report))
+    assert report.panel.securities == 18
+    folder = model_dir(tmp_path, "equities_xs", report.model_id)
+    trained_on = pq.read_table(folder / "oof_predictions.parquet")["security_id"].to_pylist()
+    assert not {"S0004", "S0011"} & set(trained_on)
+    content = json.loads((folder / "report.json").read_text())
+    assert [name["name"] for name in content["gates"][0]["left_out"]] == ["S0004", "S0011"]
+    assert load_report(tmp_path, "equities_xs") == report
 
 
 def test_green_enough_but_too_short_is_refused(tmp_path: Path, profile: TrainingProfile) -> None:
