@@ -76,6 +76,21 @@ class Gates:
 
 
 @dataclass(frozen=True, slots=True, config=_CLOSED)
+class Universe:
+    """How much of the universe must be left once names below the GREEN threshold are out of it.
+
+    Attributes:
+        min_names: Least share of the names of the gate's window that remain.
+        min_depth: Least mean number of names per session of the window, as a share of those of its
+            last session: a window of fifteen years that one old name fills is not fifteen years
+            of a market.
+    """
+
+    min_names: Annotated[float, Field(gt=0, le=1)] = 0.8
+    min_depth: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
 class Validation:
     """Combinatorial purged cross-validation and the blocks of the overfitting test.
 
@@ -159,18 +174,39 @@ class Strategy:
 
 
 @dataclass(frozen=True, slots=True, config=_CLOSED)
-class Controls:
-    """Trainings on labels that hold no signal; an IC beyond the bar means that the pipeline leaks.
+class Plausible:
+    """What an honest signal looks like; beyond it the pipeline leaks until somebody shows not.
 
     Attributes:
-        max_abs_ic: The bar on the mean rank IC over the repeats.
+        max_ic: Largest rank IC, of the model out of fold and of any one feature.
+        min_kept: Share of the model's rank IC that features a session old must still give.
+        reason: Why these bounds; the report repeats it.
+    """
+
+    max_ic: Fraction = 0.2
+    min_kept: Fraction = 0.3
+    reason: Annotated[str, Field(min_length=10)] = (
+        "an IC of .1 counts as exceptional (Grinold and Kahn, Active Portfolio Management, 2000), "
+        "and twice that has no published daily cross-section of stocks; what a name's features "
+        "told of several sessions yesterday they mostly tell today"
+    )
+
+
+@dataclass(frozen=True, slots=True, config=_CLOSED)
+class Controls:
+    """Bars of the controls; beyond one the pipeline leaks.
+
+    Attributes:
+        max_abs_ic: The bar on the mean rank IC, over the repeats, of labels without signal.
         repeats: Shuffles, and shifts, to average over (a small panel is noisy).
         on_failure: ``refuse`` the training, or only ``report``.
+        plausible: Bounds of an honest signal.
     """
 
     max_abs_ic: Fraction
     repeats: Positive
     on_failure: Literal["refuse", "report"]
+    plausible: Plausible = Plausible()
 
 
 @dataclass(frozen=True, slots=True, config=_CLOSED)
@@ -187,6 +223,7 @@ class TrainingProfile:
         trees: Full budget of the chosen configuration.
         lightgbm: Parameters common to all configurations.
         gates: Deviations from the seed's gates, if any.
+        universe: What must be left of the universe when names below the gate's threshold leave it.
     """
 
     model: str
@@ -203,6 +240,7 @@ class TrainingProfile:
     strategy: Strategy
     controls: Controls
     gates: Gates | None = None
+    universe: Universe = Universe()
 
     @field_validator("lightgbm")
     @classmethod
@@ -320,6 +358,11 @@ def disclosures(profile: TrainingProfile) -> tuple[str, ...]:
             f"trials and controls train without rows that weigh below {trials.min_weight:g} "
             f"(older than {years:.1f} years); the chosen one, with them"
         )
+    bounds = profile.controls.plausible
+    lines.append(
+        f"a rank IC up to {bounds.max_ic:g} is plausible, and {bounds.min_kept:g} of it is left "
+        f"when features are a session old: {bounds.reason}"
+    )
     if profile.controls.on_failure == "report":
         lines.append("a failing negative control is reported, it does not refuse")
     if profile.gates:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,8 @@ from trademl.errors import DataError
 _SETTLED_SECONDS = 60
 """A folder that was changed this long ago gets another time when it is changed again, whatever the
 grain of the disk's clock."""
+_FIRST_YEAR = 1900
+"""No vendor has anything from before; the lake's own bounds are rows of qc_thresholds."""
 _File = tuple[str, int]
 """A file's name and inode: one that is put in the place of another is another file."""
 _FOLDERS: dict[str, tuple[int | None, dict[_File, "Envelope"]]] = {}
@@ -165,14 +167,16 @@ def _envelope(path: Path, endpoint: Endpoint) -> Envelope:
         footer = pq.read_metadata(path)
     facts = {key.decode(): value.decode() for key, value in (footer.metadata or {}).items()}
     try:
+        ingested_at = parse_clock(facts["trademl_ingested_at"])
+        end = _day(facts["trademl_window_end"])
         return Envelope(
             path=path,
-            ingested_at=parse_clock(facts["trademl_ingested_at"]),
+            ingested_at=ingested_at,
             start=_day(facts["trademl_window_start"]),
-            end=_day(facts["trademl_window_end"]),
+            end=end,
             symbols=_symbols(facts.get("trademl_symbols", "")),
             request_hash=facts["trademl_request_hash"],
-            newest=newest_in(footer, endpoint),
+            newest=newest_in(path, footer, endpoint, last_day(end, ingested_at)),
         )
     except KeyError as error:
         raise DataError(
@@ -184,13 +188,45 @@ def _day(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
-def newest_in(footer: pq.FileMetaData, endpoint: Endpoint) -> datetime | None:
-    """The latest event time in a landed file; none without rows or event time."""
+def last_day(window_end: date | None, ingested_at: datetime) -> date:
+    """The last day that a landed file can hold events of.
+
+    Minutes of New York's evening are those of the next day in UTC.
+    """
+    return (window_end or ingested_at.date()) + timedelta(days=1)
+
+
+def newest_in(
+    path: Path, footer: pq.FileMetaData, endpoint: Endpoint, last: date
+) -> datetime | None:
+    """The latest event time in a landed file; none without rows or event time.
+
+    Times that cannot be true are passed over: a bar of the year 1 or 2100 says nothing of how far a
+    dataset is.
+
+    Args:
+        path: The file.
+        footer: Its footer.
+        endpoint: Where it landed.
+        last: The last day that it can hold events of.
+    """
     if endpoint.event_time is None or not footer.num_rows:
         return None
     column_index = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    return moment_in(max(group.column(column_index).statistics.max for group in groups))
+    newest = moment_in(max(group.column(column_index).statistics.max for group in groups))
+    if is_plausible(newest, last):
+        return newest
+    with reading(path), pq.ParquetFile(path) as file:
+        moments = file.read(columns=[endpoint.event_time]).column(0).to_pylist()
+    return max(
+        (moment for moment in map(moment_in, moments) if is_plausible(moment, last)), default=None
+    )
+
+
+def is_plausible(moment: datetime, last: date) -> bool:
+    """Whether an event can have been then, in a file that holds none after a day."""
+    return moment.year >= _FIRST_YEAR and moment.date() <= last
 
 
 def moment_in(value: date | datetime | int) -> datetime:

@@ -9,9 +9,11 @@ from datetime import date, datetime
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.landing.bookmarks import Envelope, moment_in, reading
+from ingest.landing.bookmarks import Envelope, is_plausible, last_day, moment_in, reading
 from ingest.landing.job import FRESH
 from ingest.payloads.endpoint import Endpoint
 from trademl.symbology import from_vendor
@@ -62,7 +64,8 @@ def unanswered_symbols(
         for symbol in envelope.symbols:
             fetch_times.setdefault(symbol, []).append(envelope.ingested_at)
         if envelope.newest is not None and session_of(envelope.newest) >= day:
-            newest = _newest_of_each(envelope.path, endpoint)
+            last = last_day(envelope.end, envelope.ingested_at)
+            newest = _newest_of_each(envelope.path, endpoint, last)
             answered |= {name for name, moment in newest.items() if session_of(moment) >= day}
     missing = {
         symbol: Unanswered(len(times), max(times))
@@ -73,14 +76,28 @@ def unanswered_symbols(
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _newest_of_each(path: Path, endpoint: Endpoint) -> Mapping[str, datetime]:
-    """The latest event time of each symbol in a landed file, by the lake's names."""
+def _newest_of_each(path: Path, endpoint: Endpoint, last: date) -> Mapping[str, datetime]:
+    """The latest event time of each symbol in a landed file, by the lake's names.
+
+    Times that cannot be true, such as ones after the last day, are passed over.
+    """
     assert endpoint.event_time is not None
     columns = [endpoint.symbol, endpoint.event_time]
     with reading(path), pq.ParquetFile(path) as file:
-        table = file.read(columns=columns)
+        table = _plausible(file.read(columns=columns), endpoint.event_time, last)
         newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
         symbols = newest.column(endpoint.symbol).to_pylist()
         moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
     names = [from_vendor(symbol, endpoint.class_mark) for symbol in symbols]
     return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}
+
+
+def _plausible(rows: pa.Table, event_time: str, last: date) -> pa.Table:
+    """The rows whose event can have been then: all of them, but in odd files."""
+    times = rows.column(event_time)
+    span = pc.min_max(times).as_py()
+    if all(bound is None or is_plausible(moment_in(bound), last) for bound in span.values()):
+        return rows
+    return rows.filter(
+        pa.array([is_plausible(moment_in(time), last) for time in times.to_pylist()], pa.bool_())
+    )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ingest.landing.bookmarks import newest_in
+from ingest.landing.bookmarks import last_day, newest_in
 from ingest.landing.staged_file import Staged, staged_file
 from ingest.payloads.decode import Page, check_symbols, repeated
 from ingest.payloads.endpoint import ENVELOPE, UTC_TIME, Endpoint
@@ -140,7 +140,8 @@ def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) 
     if fetch.symbols and not _covered(fetch, totals):
         return Landed(None, 0, unanswered)
     if fetch.is_newer is not None:
-        newest = newest_in(pq.read_metadata(staged.path), fetch.endpoint)
+        footer = pq.read_metadata(staged.path)
+        newest = newest_in(staged.path, footer, fetch.endpoint, last_day(fetch.end, clock))
         if newest is None or not fetch.is_newer(newest):
             return Landed(None, 0, unanswered)
     return Landed(staged.publish(), totals.rows, unanswered)
@@ -154,15 +155,16 @@ def _enveloped(
         if fetch.symbols:
             answered = _symbols(page.rows, fetch.endpoint)
             check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
-        _refuse_beyond(page.rows, fetch)
+        _refuse_beyond(page.rows, fetch, clock)
         totals.add(page, answered)
         yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
 
 
-def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
-    """Refuses days and times beyond the calendar, and bars of days to come.
+def _refuse_beyond(rows: pa.Table, fetch: Fetch, clock: datetime) -> None:
+    """Refuses times that no reader takes, and bars after the last day asked that may be real.
 
-    A single bar of the year 2100 would make its dataset look complete until then.
+    Those are of a session that is not over, or of a vendor that mixed up the window. A bar of a day
+    to come is one wrong row: it is landed, and the lake sets it aside.
 
     Raises:
         SchemaDrift: Naming the column.
@@ -171,18 +173,31 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch) -> None:
     for column in rows.schema:
         if not pa.types.is_temporal(column.type):
             continue
+        times = rows.column(column.name).cast(UTC_TIME)
         last = _LAST
         if fetch.end and endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts"):
             # Minutes of New York's evening are those of the next day in UTC.
             days = timedelta(days=1 if endpoint.name.endswith("_1m") else 0)
             last = datetime.combine(fetch.end + days, time.max, UTC)
-        span = pc.min_max(rows.column(column.name).cast(UTC_TIME))
-        low, high = (pa.scalar(bound, UTC_TIME).value for bound in (_FIRST, last))
+            after_last = times.filter(pc.greater(times, pa.scalar(last, UTC_TIME)))
+            if pc.any(pc.less_equal(after_last, pa.scalar(_end_of(clock), UTC_TIME))).as_py():
+                raise SchemaDrift(_beyond(endpoint, column.name, last))
+        span = pc.min_max(times)
+        low, high = (pa.scalar(bound, UTC_TIME).value for bound in (_FIRST, _LAST))
         if span["min"].is_valid and not low <= span["min"].value <= span["max"].value <= high:
-            raise SchemaDrift(
-                f"{endpoint.path} sent a {column.name} outside {_FIRST.date()}..{last.date()}; "
-                "nothing of this fetch is landed"
-            )
+            raise SchemaDrift(_beyond(endpoint, column.name, last))
+
+
+def _end_of(clock: datetime) -> datetime:
+    """The end of the day after a clock's: New York's evenings are of the next day in UTC."""
+    return datetime.combine(clock.date() + timedelta(days=1), time.max, UTC)
+
+
+def _beyond(endpoint: Endpoint, column: str, last: datetime) -> str:
+    return (
+        f"{endpoint.path} sent a {column} outside {_FIRST.date()}..{last.date()}; "
+        "nothing of this fetch is landed"
+    )
 
 
 def _symbols(rows: pa.Table, endpoint: Endpoint) -> frozenset[str]:

@@ -98,6 +98,7 @@ def table_of(
         SchemaDrift: A field that is always sent is absent, or has another type.
     """
     known = frozenset({*endpoint.columns.names, *used_fields})
+    _refuse_absence(endpoint, records)
     sent = _columns(records, endpoint.columns.names)
     return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts, _typed)
 
@@ -230,6 +231,13 @@ def _column(
         row = array.is_valid().index(False).as_py()
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
     return array
+
+
+def _refuse_absence(endpoint: Endpoint, records: Sequence[Mapping[str, Any]]) -> None:
+    for name in endpoint.nullable:
+        for row, record in enumerate(records):
+            if name not in record:
+                raise SchemaDrift(_drift(endpoint.path, f"field {name} is absent in row {row}"))
 
 
 def _typed(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

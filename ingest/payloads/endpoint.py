@@ -36,6 +36,8 @@ class Endpoint:
         event_time: Column that holds the session of a row, where freshness is judged by it.
         symbol: Column that holds what ``--symbols`` names, where the rows have one.
         class_mark: What the vendor writes before a share class: ``-`` where it says ``BRK-B``.
+        nullable: Of the required fields, those that an odd row has no value in. It is landed; a row
+            without the field is still a drift of the schema.
     """
 
     vendor: str
@@ -48,6 +50,7 @@ class Endpoint:
     event_time: str | None = None
     symbol: str = "symbol"
     class_mark: str = "."
+    nullable: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -61,8 +64,8 @@ class Endpoint:
 
     @property
     def never_null(self) -> frozenset[str]:
-        """Fields whose absence is a drift of the schema."""
-        return frozenset(self.key) | frozenset(self.required)
+        """Fields without a value of which a row is a drift of the schema."""
+        return frozenset(self.key) | frozenset(self.required).difference(self.nullable)
 
 
 def fields(kind: pa.DataType, names: str) -> list[pa.Field]:

@@ -1,5 +1,6 @@
 {% macro fixed_point(expression, digits) -%}
-    cast(round({{ expression }} * 1e{{ digits }}) as hugeint)
+    {#- Sums of a year of these still fit; what does not, no market has. -#}
+    cast(round(case when abs({{ expression }}) < 1e34 / 1e{{ digits }} then {{ expression }} * 1e{{ digits }} end) as hugeint)
 {%- endmacro %}
 
 

@@ -48,6 +48,11 @@ class Panel:
         label_end: Last session that the label looks at.
         ret: Simple return over the label's window.
         ret_rel: ``ret`` minus the mean of the eligible universe.
+        next_open_ret: Simple return from the session's close to the next opening, nan where there
+            is none. Nothing learns from it: it is what a feature must not tell.
+        next_close_ret: The same to the next close.
+        known_at: datetime64[us], UTC: when features and label were both known; NaT where one was
+            never.
     """
 
     features: Matrix
@@ -63,6 +68,9 @@ class Panel:
     label_end: Codes
     ret: Floats
     ret_rel: Floats
+    next_open_ret: Floats
+    next_close_ret: Floats
+    known_at: Dates
 
     def __len__(self) -> int:
         return len(self.session)
@@ -81,6 +89,22 @@ class Panel:
             return self
         return self.take((self.session - self.session[0]) % stride == 0)
 
+    def rows_before(self, later: "Panel", sessions: int) -> NDArray[np.intp]:
+        """Where each row's name stands in this panel some sessions before.
+
+        Args:
+            later: Some rows of this panel, by ``take`` or ``every``.
+            sessions: How many sessions of the axis before.
+
+        Returns:
+            (rows of ``later``,) indices into this panel; -1 where the name has no row then.
+        """
+        width = len(self.securities)
+        keys = self.session.astype(np.int64) * width + self.security
+        wanted = (later.session.astype(np.int64) - sessions) * width + later.security
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        return np.where(keys[at] == wanted, at, -1)
+
     def digest(self) -> str:
         """SHA-256 over all content: what "the same data" means for a model id."""
         state = hashlib.sha256()
@@ -88,19 +112,26 @@ class Panel:
         state.update("\n".join(names).encode())
         state.update(np.ascontiguousarray(self.sessions).view(np.int64).data)
         for name in ("features", *_ROW_FIELDS):
-            state.update(np.ascontiguousarray(getattr(self, name)).data)
+            state.update(np.ascontiguousarray(getattr(self, name)).view(np.uint8).data)
         return state.hexdigest()
 
 
-_ROW_FIELDS = ("security", "symbol", "session", "label_start", "label_end", "ret", "ret_rel")
+_CODES = ("security", "symbol", "session", "label_start", "label_end")
+_RETURNS = ("ret", "ret_rel", "next_open_ret", "next_close_ret")
+_ROW_FIELDS = (*_CODES, *_RETURNS, "known_at")
 
 
-def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) -> Panel:
+def load_panel(
+    connection: duckdb.DuckDBPyConnection,
+    profile: TrainingProfile,
+    left_out: tuple[str, ...] = (),
+) -> Panel:
     """Reads the panel of a profile from a published version.
 
     Args:
         connection: On the version, its catalog attached as ``lake``.
         profile: Says which features and which label.
+        left_out: Permanent ids that are not trained on; ``ret_rel`` stays relative to all names.
 
     Raises:
         DataError: A table is missing or no row is left.
@@ -113,8 +144,11 @@ def load_panel(connection: duckdb.DuckDBPyConnection, profile: TrainingProfile) 
         connection.execute("set enable_progress_bar = false")  # ibis draws one on any output
         features = _table(backend, "matrices", "features_matrix")
         labels = _table(backend, "labels", "label_horizon")
+        bars = _table(backend, "curated", "equities_ohlcv_adj")
         names, absent = choose_features(profile.features, tuple(features.columns))
-        rows = _joined(features, labels, names, profile.label.horizon)
+        if left_out:
+            features = features.filter(features.security_id.notin(left_out))
+        rows = _joined(features, labels, _moves(bars), names, profile.label.horizon)
         count = int(backend.execute(rows.count()))
         if count == 0:
             raise DataError(
@@ -155,17 +189,34 @@ def _table(backend: Any, schema: str, name: str) -> Any:
         ) from error
 
 
-def _joined(features: Any, labels: Any, names: tuple[str, ...], horizon: int) -> Any:
+def _moves(bars: Any) -> Any:
+    """What each name did after the close of a session: to the next opening, to the next close."""
+    path = ibis.window(group_by="security_id", order_by="session_date")
+    opening = (bars.open * bars.split_ratio).lead().over(path)
+    return bars.select(
+        "security_id",
+        "session_date",
+        next_open_ret=(opening / bars.close - 1).cast("float64"),
+        next_close_ret=bars.ret.lead().over(path).cast("float64"),
+    )
+
+
+def _joined(features: Any, labels: Any, moves: Any, names: tuple[str, ...], horizon: int) -> Any:
     keys = ["security_id", "session_date"]
     eligible = features.filter(features.asset_class == "equity", features.is_eligible)
     finished = labels.filter(
         labels.horizon == horizon, labels.ret.notnull(), labels.ret_rel.notnull()
     )
-    return (
-        eligible.select(*keys, "symbol", *names)
-        .join(finished.select(*keys, "t0", "t1", "ret", "ret_rel"), keys)
+    label = finished.select(*keys, "t0", "t1", "ret", "ret_rel", label_known_at=finished.known_at)
+    rows = (
+        eligible.select(*keys, "symbol", "known_at", *names)
+        .join(label, keys)
+        .left_join(moves, keys)
         .order_by(["session_date", "security_id"])
     )
+    is_known = rows.known_at.notnull() & rows.label_known_at.notnull()
+    known_at = is_known.ifelse(ibis.greatest(rows.known_at, rows.label_known_at), ibis.null())
+    return rows.mutate(known_at=known_at)
 
 
 def _read(
@@ -188,8 +239,7 @@ def _read(
         session=session,
         label_start=start,
         label_end=end,
-        ret=columns["ret"],
-        ret_rel=columns["ret_rel"],
+        **{name: columns[name] for name in (*_RETURNS, "known_at")},
     )
     _check(panel)
     return panel
@@ -203,7 +253,8 @@ def _stream(
     columns: dict[str, NDArray[Any]] = {
         **{name: np.empty(count, dtype=np.int32) for name in known},
         **{name: np.empty(count, dtype="datetime64[D]") for name in ("session_date", "t0", "t1")},
-        **{name: np.empty(count, dtype=np.float64) for name in ("ret", "ret_rel")},
+        **{name: np.empty(count, dtype=np.float64) for name in _RETURNS},
+        "known_at": np.empty(count, dtype="datetime64[us]"),
     }
     at = 0
     for batch in backend.to_pyarrow_batches(rows, chunk_size=BATCH_ROWS):
@@ -215,6 +266,8 @@ def _stream(
             values = batch.column(name)
             if name in known:
                 values = pc.index_in(values, value_set=known[name])
+            if name in _RETURNS:
+                values = values.cast(pa.float64())
             target[span] = values.to_numpy(zero_copy_only=False)
     assert at == count, "a published version does not change"
     return features, columns

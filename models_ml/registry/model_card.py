@@ -109,6 +109,8 @@ def to_json(report: TrainingReport) -> str:
     content = asdict(report)
     for gate, check in zip(content["gates"], report.gates, strict=True):
         gate["passed"] = check.passed
+        for name, judged in zip(gate["left_out"], check.left_out, strict=True):
+            name["fraction"] = judged.fraction
     for control, result in zip(content["controls"], report.controls, strict=True):
         control["passed"] = result.passed
     return json.dumps(content, indent=1, sort_keys=True, allow_nan=False, default=str) + "\n"
@@ -137,7 +139,9 @@ def summary(report: TrainingReport) -> list[str]:
         f"(t {score.ic_t:+.1f}), "
         f"median path Sharpe {score.sharpe_ann:+.2f} net of costs "
         f"({min(paths):+.2f}..{max(paths):+.2f} over {len(paths)} paths)",
-        f"DSR {luck.dsr:.3f} over {luck.n_trials} logged configurations, PBO {pbo}",
+        f"DSR {luck.dsr:.3f} over {luck.n_trials} logged configurations and "
+        f"{luck.effective_periods or score.n_periods:.0f} effective of {score.n_periods} periods, "
+        f"PBO {pbo}",
         *(control.line() for control in report.controls),
         f"ONNX: largest difference {report.parity.max_difference:.1e} over "
         f"{report.parity.rows} rows, {report.parity.share_beyond_1e5:.2%} beyond 1e-5",

@@ -10,12 +10,14 @@ from pathlib import Path
 import lightgbm as lgb
 from filelock import FileLock, Timeout
 
-from models_ml.data.green_gate import GateCheck, check_gates
+from models_ml.data.green_gate import GateCheck, check_gates, left_out
 from models_ml.data.panel import Panel, load_panel
 from models_ml.profile import TrainingProfile, find_profile
 from models_ml.registry import store
 from models_ml.registry.model_card import TrainingReport
-from models_ml.training.pipeline import Job, fit_and_publish
+from models_ml.training.pipeline import Job, fit_and_publish, refuse_leaks
+from models_ml.validation.foresight import known_by, truncation
+from models_ml.validation.negative_controls import ControlResult
 from models_ml.validation.out_of_fold import Progress
 from trademl import __version__
 from trademl.errors import ConfigError, DataError
@@ -66,7 +68,7 @@ def train(
         again: Fit also where the model exists, and fail when model.txt gets other bytes.
 
     Raises:
-        GateFailed: A table is not GREEN, or a negative control found a signal.
+        GateFailed: A table is not GREEN, or a control found a leak.
         DataError: Too little data, or another training of this model is running.
         ConfigError: The profile is for another model or matches no features.
     """
@@ -74,10 +76,11 @@ def train(
         raise ConfigError(f"the profile trains {profile.model!r}, not {model_name!r}")
     say = progress or _silent
     with _exclusive(store.models_dir(data_dir) / model_name):
-        gates, panel = _read(version, profile, data_dir, say)
+        gates, panel, truncated = _read(version, profile, data_dir, say)
+        refuse_leaks(profile, (truncated,))
         code = code_version()
         model_id = model_id_of(panel, profile, code)
-        job = Job(data_dir, version, profile, model_id, code, gates, say)
+        job = Job(data_dir, version, profile, model_id, code, gates, truncated, say)
         if job.folder.exists() and not again:
             say(f"{model_name} {model_id}: already trained on exactly this data, profile and code")
         else:
@@ -130,14 +133,23 @@ def _exclusive(folder: Path) -> Iterator[None]:
 
 def _read(
     version: Version, profile: TrainingProfile, data_dir: Path, say: Progress
-) -> tuple[tuple[GateCheck, ...], Panel]:
+) -> tuple[tuple[GateCheck, ...], Panel, ControlResult]:
+    """What the version knew: gates, the rows known as of it, and whether it held later ones."""
     connection = lake.open_version(data_dir, version)
     try:
-        gates = check_gates(connection, version, profile.model, profile.gates)
+        gates = check_gates(connection, version, profile.model, profile.gates, profile.universe)
         for check in gates:
             say(f"gate {check.line()}")
-        panel = load_panel(connection, profile)
+            if check.left_out:
+                say(check.names_line())
+        panel = load_panel(connection, profile, left_out(gates))
     finally:
         connection.close()
+    truncated = truncation(panel, version.as_of)
+    say(truncated.line())
+    if truncated.offending:
+        panel = panel.take(known_by(panel, version.as_of))
+    if not len(panel):
+        raise DataError(f"no row was known as of {version.as_of}: build the lake again")
     say(f"{len(panel)} rows of {len(panel.feature_names)} features from version {version.name}")
-    return gates, panel
+    return gates, panel, truncated

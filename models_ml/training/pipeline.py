@@ -15,6 +15,7 @@ from models_ml.registry import store, writer
 from models_ml.registry.model_card import Parity, TrainingReport, panel_facts, to_json
 from models_ml.tracking import TrialLog
 from models_ml.validation.evaluation import Score, evaluate
+from models_ml.validation.foresight import foresight
 from models_ml.validation.negative_controls import ControlResult, run_controls
 from models_ml.validation.out_of_fold import (
     Fit,
@@ -42,6 +43,7 @@ class Job:
         model_id: The folder to make.
         code_version: What the id was computed with.
         gates: Already passed.
+        truncation: Whether the version held rows from after its as_of, which the panel is without.
         progress: Told of every step.
     """
 
@@ -51,12 +53,22 @@ class Job:
     model_id: str
     code_version: str
     gates: tuple[GateCheck, ...]
+    truncation: ControlResult
     progress: Progress
 
     @property
     def folder(self) -> Path:
         """Where the artifacts will be."""
         return store.model_dir(self.data_dir, self.profile.model, self.model_id)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """What is known of a panel before anything is tried on it."""
+
+    group_sessions: tuple[int, ...]
+    trial_panel: Panel
+    foresight: ControlResult
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,8 +83,7 @@ class Fitted:
     """
 
     panel: Panel
-    trial_rows: int
-    group_sessions: tuple[int, ...]
+    ready: Ready
     tried: Tried
     controls: tuple[ControlResult, ...]
     fit: Fit
@@ -86,33 +97,40 @@ def fit_and_publish(job: Job, panel: Panel) -> None:
 
     Raises:
         DataError: The history is too short for the groups.
-        GateFailed: A negative control found a signal.
+        GateFailed: A control found a leak.
     """
+    ready = _check(job, panel)
     log = TrialLog(store.models_dir(job.data_dir), job.profile.model)
-    fitted = _fit(job, panel, log)
+    fitted = _fit(job, panel, ready, log)
     with writer.staged_folder(job.folder) as folder:
         _write(folder, job, fitted)
     _log_chosen(job, log, fitted)
 
 
-def _fit(job: Job, panel: Panel, log: TrialLog) -> Fitted:
-    profile, say = job.profile, job.progress
-    groups = check_groups(panel, profile.validation)
-    trial_panel = panel.every(profile.trials.session_stride)
+def _check(job: Job, panel: Panel) -> Ready:
+    """What can refuse a training before its first trial."""
+    groups = check_groups(panel, job.profile.validation)
+    trial_panel = panel.every(job.profile.trials.session_stride)
+    told = foresight(panel, trial_panel, job.profile)
+    job.progress(told.line())
+    refuse_leaks(job.profile, (told,))
+    return Ready(groups, trial_panel, told)
+
+
+def _fit(job: Job, panel: Panel, ready: Ready, log: TrialLog) -> Fitted:
+    profile, say, trial_panel = job.profile, job.progress, ready.trial_panel
     tried = run_trials(trial_panel, profile, log, say)
-    controls = run_controls(
-        trial_panel, profile, make_fit(profile, tried.chosen.params, profile.trials.trees), say
-    )
+    trial_fit = make_fit(profile, tried.chosen.params, profile.trials.trees)
+    after = run_controls(panel, trial_panel, profile, trial_fit, tried.chosen_ic, say)
+    controls = (job.truncation, ready.foresight, *after)
     _log_controls(job, log, controls, tried)
-    _refuse_leaks(profile, controls)
-    trial_rows = len(trial_panel)
-    del trial_panel
+    refuse_leaks(profile, after)
     fit = make_fit(profile, tried.chosen.params, profile.trees)
     say(f"chosen: {tried.chosen.name}; now {fit.trees} trees on all {len(panel)} rows")
     paths = cross_predict(panel, profile, [fit], say)[0]
     score = evaluate(panel, profile, paths).score
     booster = _final_model(panel, profile, fit)
-    return Fitted(panel, trial_rows, groups, tried, controls, fit, paths, score, booster)
+    return Fitted(panel, ready, tried, controls, fit, paths, score, booster)
 
 
 def _final_model(panel: Panel, profile: TrainingProfile, fit: Fit) -> lgb.Booster:
@@ -120,12 +138,18 @@ def _final_model(panel: Panel, profile: TrainingProfile, fit: Fit) -> lgb.Booste
     return train_one(binned(panel, profile, target, np.arange(len(panel)), fit), fit)
 
 
-def _refuse_leaks(profile: TrainingProfile, controls: tuple[ControlResult, ...]) -> None:
+def refuse_leaks(profile: TrainingProfile, controls: tuple[ControlResult, ...]) -> None:
+    """Ends the training of a profile that refuses where a control failed.
+
+    Raises:
+        GateFailed: With the line of each such control.
+    """
     failed = [control.line() for control in controls if not control.passed]
     if failed and profile.controls.on_failure == "refuse":
         raise GateFailed(
-            f"{profile.model} is not trained, labels without signal gave one: {'; '.join(failed)}. "
-            "Look for a feature that knows the future, or for misaligned labels"
+            f"{profile.model} is not trained, something leaks: {'; '.join(failed)}. "
+            "Look for a feature that knows the future, for rows from after as_of, or for "
+            "misaligned labels"
         )
 
 
@@ -161,9 +185,14 @@ def _report(job: Job, fitted: Fitted, parity: Parity, files: dict[str, str]) -> 
         as_of=job.version.as_of,
         code_version=job.code_version,
         purpose=profile.purpose,
-        disclosures=disclosures(profile),
+        disclosures=(
+            *disclosures(profile),
+            *(check.names_line() for check in job.gates if check.left_out),
+        ),
         gates=job.gates,
-        panel=panel_facts(fitted.panel, fitted.trial_rows, fitted.group_sessions, job.gates),
+        panel=panel_facts(
+            fitted.panel, len(fitted.ready.trial_panel), fitted.ready.group_sessions, job.gates
+        ),
         trials=tried.results,
         chosen=tried.chosen.name,
         params=fitted.fit.params,

@@ -10,6 +10,7 @@ from models_ml.data.panel import Panel
 from models_ml.data.ranking import Floats, centered_ranks, newey_west_t, rank_ic, starts_of
 from models_ml.profile import TrainingProfile
 from models_ml.validation.strategy import BPS, make_tape, strategy_returns
+from trademl.quant.deflated_sharpe import effective_length
 from trademl.quant.metrics import max_drawdown, sharpe_ratio, skew_and_kurtosis
 
 
@@ -32,6 +33,8 @@ class Score:
         gross_sharpe_ann: Of the median path before costs.
         double_cost_sharpe_ann: Of the median path at twice the costs.
         turnover: Mean traded notional per period and unit of capital.
+        effective_periods: ``n_periods`` corrected for the autocorrelation of the median path's
+            returns; None in reports of before.
     """
 
     ic: float
@@ -46,6 +49,7 @@ class Score:
     gross_sharpe_ann: float
     double_cost_sharpe_ann: float
     turnover: float
+    effective_periods: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +111,7 @@ def evaluate(panel: Panel, profile: TrainingProfile, paths: NDArray[np.float32])
         double_cost_sharpe_ann=annual
         * _sharpe(median.gross - 2 * median.turnover * profile.strategy.cost_bps * BPS),
         turnover=float(median.turnover.mean()),
+        effective_periods=effective_length(median.net),
     )
     return Evaluation(score, np.mean([run.net for run in runs], axis=0))
 

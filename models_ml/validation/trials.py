@@ -44,6 +44,11 @@ class Tried:
     period_returns: Floats
     n_logged: int
 
+    @property
+    def chosen_ic(self) -> float:
+        """The winner's mean rank IC out of fold."""
+        return next(trial.score.ic for trial in self.results if trial.name == self.chosen.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Overfitting:
@@ -53,12 +58,14 @@ class Overfitting:
         n_trials: Different configurations logged: the N of the deflation.
         trials_sharpe_variance: Over this training's trials, per period.
         expected_max_sharpe: What the best of N skilless trials would show, per period.
-        excess_sharpe: The chosen one's Sharpe ratio above it, per period; the go-live criterion
-            asks for more than 0 (docs/specification/models.md#overfitting).
-        dsr: The probability that the true Sharpe ratio exceeds it.
+        excess_sharpe: The chosen one's Sharpe ratio above it, per period.
+        dsr: The probability that the true Sharpe ratio exceeds it, over the effective length; the
+            go-live criterion asks for more than .95 (docs/specification/models.md#overfitting).
         pbo: The share of CSCV combinations whose in-sample winner is at or below the median out of
             sample.
         pbo_probability_of_loss: The share in which it loses money out of sample.
+        effective_periods: The length that the DSR took, corrected for autocorrelation; None in
+            reports of before, whose DSR took every return as independent.
     """
 
     n_trials: int
@@ -68,6 +75,7 @@ class Overfitting:
     dsr: float
     pbo: float | None
     pbo_probability_of_loss: float | None
+    effective_periods: float | None = None
 
 
 def run_trials(
@@ -112,16 +120,18 @@ def judge_overfitting(tried: Tried, chosen: Score, n_blocks: int) -> Overfitting
     variance = float(np.var([result.score.sharpe for result in tried.results], ddof=1))
     hurdle = expected_max_sharpe(tried.n_logged, variance)
     pbo = probability_of_backtest_overfitting(tried.period_returns, n_blocks)
+    length = chosen.effective_periods or float(chosen.n_periods)
     return Overfitting(
         n_trials=tried.n_logged,
         trials_sharpe_variance=variance,
         expected_max_sharpe=hurdle,
         excess_sharpe=chosen.sharpe - hurdle,
         dsr=deflated_sharpe_ratio(
-            chosen.sharpe, chosen.n_periods, tried.n_logged, variance, chosen.skew, chosen.kurtosis
+            chosen.sharpe, length, tried.n_logged, variance, chosen.skew, chosen.kurtosis
         ),
         pbo=pbo.pbo,
         pbo_probability_of_loss=pbo.probability_of_loss,
+        effective_periods=length,
     )
 
 
@@ -161,9 +171,9 @@ def configuration_id(
 ) -> str:
     """Sixteen hexadecimal digits over all that a person chose for a trial: DSR's N counts these.
 
-    That is the profile, without the sentences, the gates and the number of threads, which change
-    no result, and with this trial's parameters in place of the whole grid: a grid that grows by
-    one trial holds one more configuration.
+    That is the profile, without the sentences, the gates, the bounds of what is plausible and the
+    number of threads, which change no result, and with this trial's parameters in place of the
+    whole grid: a grid that grows by one trial holds one more configuration.
 
     Args:
         profile: Of the training.
@@ -171,9 +181,9 @@ def configuration_id(
         params: The trial's own LightGBM parameters.
     """
     chosen = asdict(profile)
-    for name in ("purpose", "threads", "gates"):
+    for name in ("purpose", "threads", "gates", "universe"):
         del chosen[name]
-    del chosen["trials"]["grid"]
+    del chosen["trials"]["grid"], chosen["controls"]["plausible"]
     chosen |= {"features": features, "lightgbm": {**profile.lightgbm, **params}}
     text = json.dumps(chosen, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -12,12 +12,13 @@ from typing import Any
 from trademl.report import GateRow
 
 MIN_SHARPE = 1.0
+MIN_DSR = 0.95
 MAX_DRAWDOWN = 0.20
 MAX_PBO = 0.05
 
 ASKED = (
     f"net Sharpe ratio at least {MIN_SHARPE:g}, drawdown at most {MAX_DRAWDOWN:.0%}, "
-    f"above the best of skilless trials, PBO at most {MAX_PBO:g}, every control passed"
+    f"DSR above {MIN_DSR:g}, PBO at most {MAX_PBO:g}, every control passed"
 )
 
 
@@ -30,12 +31,12 @@ def model_row(report: Mapping[str, Any]) -> GateRow:
     score, luck = report.get("score") or {}, report.get("overfitting") or {}
     controls = report.get("controls") or []
     sharpe, drawdown = _number(score, "sharpe_ann"), _number(score, "max_drawdown")
-    excess, pbo = _number(luck, "excess_sharpe"), _number(luck, "pbo")
+    dsr, pbo = _corrected_dsr(luck), _number(luck, "pbo")
     failed = [str(control.get("name")) for control in controls if not control.get("passed")]
     met = (
         sharpe is not None and sharpe >= MIN_SHARPE,
         drawdown is not None and abs(drawdown) <= MAX_DRAWDOWN,
-        excess is not None and excess > 0.0,
+        dsr is not None and dsr > MIN_DSR,
         pbo is not None and pbo <= MAX_PBO,
         bool(controls) and not failed,
     )
@@ -43,10 +44,15 @@ def model_row(report: Mapping[str, Any]) -> GateRow:
         f"controls failed: {', '.join(failed)}" if failed else f"{len(controls)} controls passed"
     )
     got = (
-        f"Sharpe {_shown(sharpe)}, drawdown {_shown(drawdown)}, excess {_shown(excess)} "
-        f"(DSR {_shown(_number(luck, 'dsr'))}), PBO {_shown(pbo)}, {control_summary}"
+        f"Sharpe {_shown(sharpe)}, drawdown {_shown(drawdown)}, DSR {_shown(dsr)} (excess "
+        f"{_shown(_number(luck, 'excess_sharpe'))}), PBO {_shown(pbo)}, {control_summary}"
     )
     return GateRow("Model bars", ASKED, got, "pass" if all(met) else "warn")
+
+
+def _corrected_dsr(luck: Mapping[str, Any]) -> float | None:
+    """The DSR over the effective length; of a training that did not correct it nothing is known."""
+    return None if _number(luck, "effective_periods") is None else _number(luck, "dsr")
 
 
 def _number(figures: Mapping[str, Any], name: str) -> float | None:

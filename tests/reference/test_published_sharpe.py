@@ -2,12 +2,15 @@
 
 from math import sqrt
 
+import numpy as np
 import pytest
+from scipy.signal import lfilter
 from scipy.stats import norm
 
 from trademl.errors import DataError
 from trademl.quant.deflated_sharpe import (
     deflated_sharpe_ratio,
+    effective_length,
     expected_max_sharpe,
     min_track_record_length,
     probabilistic_sharpe_ratio,
@@ -68,3 +71,42 @@ def test_minimum_track_record_inverts_the_probabilistic_sharpe() -> None:
     below = probabilistic_sharpe_ratio(0.458, 0.1, int(longer), -2.448, 10.164)
     above = probabilistic_sharpe_ratio(0.458, 0.1, int(longer) + 1, -2.448, 10.164)
     assert below < 0.9 < above
+
+
+def test_effective_length_worked_by_hand() -> None:
+    # Deviations -1.5, -.5, .5, 1.5: squares sum to 5, neighbors' products to 1.25, Bartlett's
+    # weight of the only lag is 1/2, so 4 / (1 + 2 * 1/2 * 1.25 / 5).
+    assert effective_length(np.array([1.0, 2.0, 3.0, 4.0]), lags=1) == pytest.approx(3.2)
+    assert effective_length(np.array([1.0, 2.0, 3.0, 4.0]), lags=0) == 4
+
+
+def test_effective_length_is_the_squared_aggregation_factor_of_lo_2002() -> None:
+    # "The statistics of Sharpe ratios" (2002): q periods of AR(1) returns scale a Sharpe ratio by
+    # q / sqrt(q + 2 sum (q - k) rho^k), 2.88 for q = 12 and rho = .2 instead of sqrt(12) = 3.46.
+    # With q - 1 lags Bartlett's weights are his (q - k) / q.
+    noise = np.random.default_rng(4).standard_normal(400_000)
+    returns = lfilter([1.0], [1.0, -0.2], noise)
+    share = effective_length(returns, lags=11) / returns.size
+    assert share == pytest.approx((2.88 / sqrt(12)) ** 2, rel=0.01)
+
+
+def test_effective_length_stays_within_two_and_n() -> None:
+    back_and_forth = np.tile([0.01, -0.01], 50)
+    assert effective_length(back_and_forth) == 100
+    assert effective_length(np.full(50, 0.01)) == 50
+    assert effective_length(np.array([0.01, 0.01, -0.01]), lags=1) >= 2
+    for wrong in (np.array([0.1]), np.zeros((2, 2)), np.array([0.1, np.nan, 0.2])):
+        with pytest.raises(DataError, match="must have shape"):
+            effective_length(wrong)
+    with pytest.raises(DataError, match="lags must be 0 or more, got -1"):
+        effective_length(np.zeros(5), lags=-1)
+
+
+def test_autocorrelation_lowers_the_deflated_sharpe() -> None:
+    noise = np.random.default_rng(4).standard_normal(500)
+    returns = lfilter([1.0], [1.0, -0.4], noise)
+    length = effective_length(returns)
+    # AR(1) with .4: (1 - .4) / (1 + .4) of n in the limit; five lags of Bartlett's see most of it.
+    assert 0.4 < length / 500 < 0.65
+    plain, corrected = (deflated_sharpe_ratio(0.09, n, 8, 0.0004) for n in (500.0, length))
+    assert 0.5 < corrected < plain

@@ -207,16 +207,21 @@ def models_have_their_yml(manifest: Manifest) -> Iterator[str]:
 
 
 def grain_is_tested(manifest: Manifest) -> Iterator[str]:
-    """Every model from raw upward has a unique_grain test."""
-    tested = {
-        node["attached_node"]
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test"
-        and (node["test_metadata"] or {}).get("name") == "unique_grain"
-    }
+    """Every model from raw upward has a unique_grain test.
+
+    A table of a vendor's rows as they came has one that each file was read once.
+    """
+    tested: dict[str, set[str]] = {}
+    for node in manifest["nodes"].values():
+        if node["resource_type"] == "test":
+            name = (node["test_metadata"] or {}).get("name", "")
+            tested.setdefault(node["attached_node"], set()).add(name)
     for node in _models(manifest):
-        if _layer(node) != "staging" and node["unique_id"] not in tested:
-            yield f"{node['original_file_path']}: no unique_grain test"
+        enough = {"raw": {"unique_grain", "each_file_read_once"}}.get(
+            _layer(node), {"unique_grain"}
+        )
+        if _layer(node) != "staging" and not enough & tested.get(node["unique_id"], set()):
+            yield f"{node['original_file_path']}: no {' or '.join(sorted(enough))} test"
 
 
 def contracts_are_enforced(manifest: Manifest) -> Iterator[str]:

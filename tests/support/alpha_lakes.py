@@ -293,7 +293,13 @@ def make_model(
             "path_sharpe_ann": [0.4, 1.2, 1.3],
             "max_drawdown": -0.12,
         },
-        "overfitting": {"dsr": 0.98, "excess_sharpe": 0.02, "pbo": 0.04, "n_trials": 8},
+        "overfitting": {
+            "dsr": 0.98,
+            "excess_sharpe": 0.02,
+            "pbo": 0.04,
+            "n_trials": 8,
+            "effective_periods": 201.0,
+        },
         "controls": [{"name": "shuffled_labels", "ic": 0.001, "passed": True}],
         "disclosures": ["trials trained on every fifth session"],
     }

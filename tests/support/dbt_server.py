@@ -137,6 +137,8 @@ def _become_dbt(manifest: Any, request: dict[str, Any]) -> None:
         # With variables or a project of its own it parses anew: what there is may hang on them.
         is_other = any(arg.startswith(("--vars", "--project-dir")) for arg in request["arguments"])
         given = {} if is_other else {"manifest": manifest}
+        # The parser's threads, where the server has used them, did not come along into the fork.
+        os.environ["DBT_STATIC_PARSER"] = "false"
         cli.main(request["arguments"], obj={**given, "callbacks": []})
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1

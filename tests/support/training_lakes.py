@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tests.support.published_tables import publish_tables
 from trademl.lake.versions import Version
@@ -30,8 +31,18 @@ def weekdays(count: int) -> np.ndarray:
     return np.busday_offset(FIRST_SESSION, np.arange(count))
 
 
-def market(size: Size) -> tuple[pa.Table, pa.Table, np.ndarray]:
-    """(features_matrix, label_horizon, session dates)."""
+@dataclass(frozen=True, slots=True)
+class Market:
+    """What a training reads of a lake, and its session dates."""
+
+    features: pa.Table
+    labels: pa.Table
+    bars: pa.Table
+    dates: np.ndarray
+
+
+def market(size: Size) -> Market:
+    """Features known at the close, labels from it on, and bars whose closes give the labels."""
     generator = np.random.default_rng(size.seed)
     shape = (size.sessions, size.symbols)
     dates = weekdays(size.sessions)
@@ -70,7 +81,31 @@ def market(size: Size) -> tuple[pa.Table, pa.Table, np.ndarray]:
         "ret": ret.ravel(),
         "ret_rel": (ret - ret.mean(axis=1, keepdims=True)).ravel(),
     }
-    return pa.table(features), pa.table(labels), dates
+    features["known_at"] = known_at(features["session_date"])
+    labels["known_at"] = known_at(labels["t1"])
+    bars = _bars(ids, features["session_date"], daily)
+    return Market(pa.table(features), pa.table(labels), bars, dates)
+
+
+def known_at(sessions: np.ndarray) -> pa.Array:
+    """A quarter of an hour after each session's close."""
+    moments = sessions.astype("datetime64[us]") + np.timedelta64(21 * 60 + 15, "m")
+    return pa.array(moments, pa.timestamp("us", "UTC"))
+
+
+def _bars(ids: np.ndarray, sessions: np.ndarray, daily: np.ndarray) -> pa.Table:
+    """curated.equities_ohlcv_adj as far as a training reads it; a third of a move is overnight."""
+    close = 50 * np.cumprod(1 + daily, axis=0)
+    previous = np.vstack([np.full((1, daily.shape[1]), 50.0), close[:-1]])
+    columns = {
+        "security_id": ids,
+        "session_date": sessions,
+        "open": (previous * (1 + daily / 3)).ravel(),
+        "close": close.ravel(),
+        "split_ratio": np.ones(daily.size),
+        "ret": daily.ravel(),
+    }
+    return pa.table(columns)
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
@@ -90,7 +125,10 @@ def calendar(dates: np.ndarray) -> pa.Table:
 
 
 def ledger(dates: np.ndarray, green: dict[str, float] | None = None) -> pa.Table:
-    """quality.partition_status: one partition per gated table and session, a share GREEN."""
+    """quality.partition_status: one partition per gated table and session, a share GREEN.
+
+    None of them is of a name, see ``by_name`` for that.
+    """
     names, days, statuses = [], [], []
     for name in GATED:
         count = round((green or {}).get(name, 1.0) * len(dates))
@@ -99,11 +137,38 @@ def ledger(dates: np.ndarray, green: dict[str, float] | None = None) -> pa.Table
         statuses += ["GREEN"] * count + ["RED"] * (len(dates) - count)
     columns = {
         "table_name": pa.array(names),
+        "symbol": pa.array([""] * len(names)),
         "dt": np.concatenate(days),
         "status": pa.array(statuses),
         "qc_code": pa.array(["OK" if status == "GREEN" else "NO_DATA" for status in statuses]),
     }
     return pa.table(columns)
+
+
+def by_name(
+    dates: np.ndarray, missing: dict[str, int], since: dict[str, int] | None = None
+) -> pa.Table:
+    """The ledger with bars of each name.
+
+    Args:
+        dates: The sessions.
+        missing: Per name, how many of its newest partitions are RED.
+        since: Per name, the position of its first session; 0 where it is not given.
+    """
+    events = ledger(dates)
+    tables = [events.filter(pc.not_equal(events["table_name"], GATED[0]))]
+    for name, count in missing.items():
+        own = dates[(since or {}).get(name, 0) :]
+        statuses = ["GREEN"] * (len(own) - count) + ["RED"] * count
+        columns = {
+            "table_name": pa.array([GATED[0]] * len(own)),
+            "symbol": pa.array([name] * len(own)),
+            "dt": own,
+            "status": pa.array(statuses),
+            "qc_code": pa.array(["OK" if status == "GREEN" else "NO_DATA" for status in statuses]),
+        }
+        tables.append(pa.table(columns))
+    return pa.concat_tables(tables)
 
 
 def gates(years: float = 4.0) -> pa.Table:
@@ -123,11 +188,13 @@ def as_of(dates: np.ndarray) -> str:
 
 
 def publish(data_dir: Path, size: Size, **replaced: pa.Table) -> Version:
-    """Publishes the synthetic market; ``ledger``, ``gates`` or ``labels`` replaces a table."""
-    features, labels, dates = market(size)
+    """Publishes the synthetic market; any of its tables may be replaced by its short name."""
+    made = market(size)
+    dates = made.dates
     tables = {
-        "matrices.features_matrix": features,
-        "labels.label_horizon": replaced.get("labels", labels),
+        "matrices.features_matrix": replaced.get("features", made.features),
+        "labels.label_horizon": replaced.get("labels", made.labels),
+        "curated.equities_ohlcv_adj": made.bars,
         "quality.partition_status": replaced.get("ledger", ledger(dates)),
         "reference.calendars": calendar(dates),
         "seeds.model_gates": replaced.get("gates", gates()),

@@ -9,12 +9,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from trademl.errors import DataError
+from trademl.quant.arrays import FloatArray
 
 EULER_GAMMA = 0.5772156649015329
 
 
 def probabilistic_sharpe_ratio(
-    sr: float, benchmark_sr: float, n_obs: int, skew: float = 0.0, kurtosis: float = 3.0
+    sr: float, benchmark_sr: float, n_obs: float, skew: float = 0.0, kurtosis: float = 3.0
 ) -> float:
     """Return the probability that the true Sharpe ratio exceeds a benchmark.
 
@@ -24,7 +25,7 @@ def probabilistic_sharpe_ratio(
     Args:
         sr: observed Sharpe ratio per period.
         benchmark_sr: Sharpe ratio per period to be exceeded.
-        n_obs: number of returns, at least 2.
+        n_obs: number of returns, at least 2; ``effective_length`` where they are autocorrelated.
         skew: skewness of the returns.
         kurtosis: raw kurtosis of the returns.
 
@@ -38,6 +39,50 @@ def probabilistic_sharpe_ratio(
         raise DataError(f"benchmark_sr must be finite, got {benchmark_sr}")
     deviation = sqrt(_sharpe_variance(sr, skew, kurtosis))
     return float(ndtr((sr - benchmark_sr) * sqrt(n_obs - 1) / deviation))
+
+
+def effective_length(returns: FloatArray, lags: int | None = None) -> float:
+    """Return how many independent returns tell as much of the mean as these do.
+
+    n / (1 + 2 sum_k (1 - k / (L + 1)) rho_k), k = 1..L, rho_k the autocorrelation at lag k: the
+    variance of the mean by Newey and West, "A simple, positive semi-definite, heteroskedasticity
+    and autocorrelation consistent covariance matrix", Econometrica 55 (1987), eq. 5, over that of
+    independent returns. Positive autocorrelation overstates a Sharpe ratio: Lo, "The statistics of
+    Sharpe ratios", Financial Analysts Journal 58 (2002). Negative one is not credited: the length
+    is at most n.
+
+    Args:
+        returns: shape (n,), at least 2, simple returns as fractions, all finite.
+        lags: L; by default floor(4 (n / 100)^(2/9)), Newey and West, "Automatic lag selection in
+            covariance matrix estimation", Review of Economic Studies 61 (1994), as it is commonly
+            applied.
+
+    Returns:
+        At least 2 and at most n; n for returns that do not move.
+
+    Raises:
+        DataError: not one-dimensional, fewer than 2 returns, one that is not finite, or lags
+            below 0.
+    """
+    series = np.asarray(returns, dtype=np.float64)
+    if series.ndim != 1 or series.size < 2 or not np.isfinite(series).all():
+        raise DataError(
+            f"returns must have shape (n,), n at least 2, and be finite, got {series.shape}"
+        )
+    if lags is not None and lags < 0:
+        raise DataError(f"lags must be 0 or more, got {lags}")
+    n = series.size
+    most = int(4 * (n / 100) ** (2 / 9)) if lags is None else lags
+    deviations = series - series.mean()
+    variance = float(deviations @ deviations)
+    if variance == 0.0:
+        return float(n)
+    weighted = sum(
+        (1 - k / (most + 1)) * float(deviations[k:] @ deviations[:-k])
+        for k in range(1, min(most, n - 1) + 1)
+    )
+    inflation = 1.0 + 2.0 * weighted / variance
+    return float(np.clip(n / inflation, 2.0, n)) if inflation > 0.0 else float(n)
 
 
 def expected_max_sharpe(n_trials: int, trials_sr_var: float = 1.0) -> float:
@@ -68,7 +113,7 @@ def expected_max_sharpe(n_trials: int, trials_sr_var: float = 1.0) -> float:
 
 def deflated_sharpe_ratio(
     sr: float,
-    n_obs: int,
+    n_obs: float,
     n_trials: int,
     trials_sr_var: float,
     skew: float = 0.0,
@@ -81,7 +126,7 @@ def deflated_sharpe_ratio(
 
     Args:
         sr: Sharpe ratio per period of the chosen trial.
-        n_obs: number of its returns.
+        n_obs: number of its returns; ``effective_length`` where they are autocorrelated.
         n_trials: trials actually run (not folds).
         trials_sr_var: variance over the trials of the Sharpe ratio per period.
         skew: skewness of its returns.

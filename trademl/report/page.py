@@ -105,13 +105,18 @@ def _model_facts(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _control(item: Any) -> dict[str, Any]:
-    """A negative control as name, text and verdict, whatever further fields it has."""
+    """A negative control: name, figures, what it sees and is blind to, verdict."""
     fields = dict(_mapping(item))
     name, passed = fields.pop("name", "control"), fields.pop("passed", None)
+    scope = {key: fields.pop(key, None) or "–" for key in ("sees", "blind_to")}
+    if not fields.get("offending"):
+        fields.pop("offending", None)
     facts = ", ".join(
-        f"{key.replace('_', ' ')} {_plain_value(value)}" for key, value in sorted(fields.items())
+        f"{key.replace('_', ' ')} {_plain_value(value)}"
+        for key, value in sorted(fields.items())
+        if value not in (None, "", [])
     )
-    return {"name": name, "facts": facts, "passed": passed}
+    return {"name": name, "facts": facts, "passed": passed, **scope}
 
 
 def _plain_value(value: Any) -> str:

@@ -20,6 +20,10 @@ from trademl.sessions import sessions_between
 
 ASK_AGAIN_DAYS = 30
 """A vendor that had nothing for a session is asked for it again after so many days."""
+CONFLICT_AGAIN_DAYS = 1
+"""A vendor that contradicted itself within one answer is asked again after so many days."""
+CONFLICT = "CONFLICTING_ROWS"
+"""The code of partitions of which one answer had two different rows."""
 TOGETHER = 5
 """From so many symbols with the same gap on, all symbols are asked at once (an outage)."""
 
@@ -285,8 +289,10 @@ def _asked_lately(node: Node, audited: Audited) -> Callable[[Partition], bool]:
     """Whether a landed file of the last weeks covers a partition, from long enough after its day.
 
     What a vendor did not have then it will hardly have now; asking every four hours would only
-    spend calls. What nobody asked for, or whose file is gone, is asked at once.
+    spend calls. What nobody asked for, or whose file is gone, is asked at once; an answer that
+    contradicted itself is asked for again a day later.
     """
+    newest_conflict = node.now() - timedelta(days=CONFLICT_AGAIN_DAYS)
     oldest = node.now() - timedelta(days=ASK_AGAIN_DAYS)
     files = [
         envelope
@@ -302,6 +308,7 @@ def _asked_lately(node: Node, audited: Audited) -> Callable[[Partition], bool]:
             and (envelope.start is None or envelope.start <= partition.day)
             and (envelope.end is None or envelope.end >= partition.day)
             and envelope.ingested_at.date() >= settled
+            and (partition.code != CONFLICT or envelope.ingested_at > newest_conflict)
             for envelope in files
         )
 

@@ -52,6 +52,8 @@ _OPTION_SNAPSHOTS = pa.schema(
     ]
 )
 
+_MEASURES = ("o", "h", "l", "c", "v", "n", "vw")
+
 BARS = Endpoint(
     "alpaca",
     "bars_1d",
@@ -59,8 +61,9 @@ BARS = Endpoint(
     ("symbol", "t"),
     "alpaca_sip",
     "v2",
-    ("o", "h", "l", "c", "v", "n", "vw"),
+    _MEASURES,
     event_time="t",
+    nullable=_MEASURES,
 )
 ACTIONS = Endpoint(
     "alpaca",
@@ -87,8 +90,9 @@ MINUTES = Endpoint(
     ("symbol", "t"),
     "alpaca_sip",
     "v2",
-    ("o", "h", "l", "c", "v", "n", "vw"),
+    _MEASURES,
     event_time="t",
+    nullable=_MEASURES,
 )
 SNAPSHOTS = Endpoint(
     "alpaca",

@@ -118,7 +118,7 @@ def _pages_of(
     while first <= last:
         answer = client.get("/api/v3/klines", params, _read_rows, {"startTime": first})
         _spare_the_weight(answer)
-        newest = max((row[0] for row in answer.value), default=last)
+        newest = max((row[0] for row in answer.value if row[0] <= last), default=last)
         if newest < first:
             repeats += 1
             if repeats > _REPEATS_ALLOWED:

@@ -4,6 +4,8 @@ import pyarrow as pa
 
 from ingest.payloads.endpoint import TEXT, WHOLE, Endpoint, fields
 
+_TAKER = ("taker_buy_base_volume", "taker_buy_quote_volume")
+
 _KLINES = pa.schema(
     [
         *fields(TEXT, "symbol"),
@@ -12,7 +14,7 @@ _KLINES = pa.schema(
         *fields(WHOLE, "close_time"),
         *fields(TEXT, "quote_volume"),
         *fields(WHOLE, "trades"),
-        *fields(TEXT, "taker_buy_base_volume taker_buy_quote_volume"),
+        *fields(TEXT, " ".join(_TAKER)),
     ]
 )
 
@@ -29,6 +31,7 @@ KLINES = Endpoint(
     "v3",
     tuple(name for name in _KLINES.names if name not in ("symbol", "open_time")),
     event_time="open_time",
+    nullable=("open", "high", "low", "close", "volume", "quote_volume", "trades", *_TAKER),
 )
 EXCHANGE_INFO = Endpoint(
     "binance",

@@ -19,6 +19,8 @@ _NAMES = {
     "index_membership": ("index_membership.parquet", "index_membership.csv"),
     "earnings_dates": ("earnings_dates.parquet", "earnings_dates.csv"),
 }
+_NULLS = pacsv.ConvertOptions().null_values
+"""What people write for no value, by Arrow's list: NA, N/A, NULL, nan and the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +63,34 @@ def pages(reference_file: ReferenceFile, endpoint: Endpoint) -> Iterator[Page]:
 
 
 def _records(path: Path, endpoint: Endpoint) -> list[dict[str, Any]]:
-    texts = {name: pa.string() for name in endpoint.columns.names}
     try:
         if path.suffix == ".parquet":
             table = pq.ParquetFile(path).read()
         else:
-            convert = pacsv.ConvertOptions(column_types=texts, strings_can_be_null=True)
-            table = pacsv.read_csv(path, convert_options=convert)
+            table = _read_csv(path, endpoint)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path} cannot be read: {error}; check the file") from error
     records: list[dict[str, Any]] = table.to_pylist()
     return [{name: value for name, value in row.items() if value is not None} for row in records]
+
+
+def _read_csv(path: Path, endpoint: Endpoint) -> pa.Table:
+    """A CSV file as text, null where it says so: but NA, NULL and NAN are tickers, too."""
+    known = {name: pa.string() for name in endpoint.columns.names}
+    spellings = pacsv.ConvertOptions(
+        column_types=known, strings_can_be_null=True, null_values=_NULLS
+    )
+    table = pacsv.read_csv(path, convert_options=spellings)
+    tickers = [name for name in (endpoint.symbol, "index_name") if name in table.column_names]
+    if tickers:
+        plain = pacsv.ConvertOptions(
+            column_types=known,
+            strings_can_be_null=True,
+            null_values=[""],
+            include_columns=tickers,
+        )
+        names = pacsv.read_csv(path, convert_options=plain)
+        for name in tickers:
+            place = table.column_names.index(name)
+            table = table.set_column(place, name, names.column(name))
+    return table

@@ -1,10 +1,13 @@
 """Alpaca's bars of the market: days and minutes, symbol by symbol, page by page."""
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, cast
+
+import numpy.typing as npt
 
 from simulator.replay.book import NEW_YORK, Bars, day_number, day_of, new_york
 from simulator.replay.minutes import minute_number
@@ -148,7 +151,7 @@ class BarPages:
             closes.tolist(),
             volumes.tolist(),
             # The market has neither trades nor vwap: both are made up from what it has.
-            (volumes // 100).clip(1).tolist(),
+            _trades(volumes),
             ((highs + lows + closes) / 3).tolist(),
             strict=True,
         )
@@ -162,6 +165,14 @@ class BarPages:
         if known not in self._stamps:
             self._stamps[known] = iso(series.begins(step))
         return self._stamps[known]
+
+
+def _trades(volumes: npt.NDArray[Any]) -> list[int | None]:
+    """Numbers of trades; none where the market has no volume, which is written as null."""
+    counts = (volumes // 100).clip(1)
+    if counts.dtype.kind == "i":
+        return cast("list[int | None]", counts.tolist())
+    return [int(count) if math.isfinite(count) else None for count in counts.tolist()]
 
 
 def _check_bar_query(query: Query) -> None:

@@ -122,6 +122,7 @@ class BinanceWire:
         columns = self._book.crypto.columns
         prices = [float(columns[name][row]) for name in ("open", "high", "low", "close")]
         quote = float(columns["quote_volume"][row])
+        # Not a number, where the market has no value, and null on the wire.
         base = quote / prices[3] if prices[3] else 0.0
         opened = int(self._book.crypto.days[row]) * DAY_MS
         return [
@@ -130,7 +131,7 @@ class BinanceWire:
             _decimal(base),
             opened + DAY_MS - 1,
             _decimal(quote),
-            max(1, int(base // 100)) if base else 0,
+            max(1, int(base // 100)) if base and math.isfinite(base) else 0,
             _decimal(base / 2),
             _decimal(quote / 2),
             "0",
@@ -207,8 +208,10 @@ def _power(exponent: int, least: int, most: int) -> str:
     return f"{10.0 ** max(least, min(most, exponent)):.8f}"
 
 
-def _decimal(value: float) -> str:
+def _decimal(value: float) -> str | None:
     """Eight decimals as the vendor writes them, more where the market's number has more."""
+    if math.isnan(value):
+        return None
     return np.format_float_positional(value, min_digits=8)
 
 

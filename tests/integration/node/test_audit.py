@@ -113,6 +113,18 @@ def test_what_the_vendor_was_asked_for_lately_is_not_asked_every_four_hours(node
     assert audit(node, ALL_DAYS)[0].gaps == 1
 
 
+def test_an_answer_that_contradicted_itself_is_asked_for_again_the_next_day(node, data):
+    """Not after thirty: what the vendor has is there, one of its two rows is only wrong."""
+    publish(data, {("AAA", date(2020, 3, 5)): ("RED", "CONFLICTING_ROWS")})
+    audit(node, ALL_DAYS)
+    assert backfill(node).of("done") == 1
+    (equities, *_) = audit(node, ALL_DAYS)
+    assert (equities.red, equities.asked, equities.gaps) == (1, 1, 0)
+    node.wait(25 * 3_600)
+    assert audit(node, ALL_DAYS)[0].gaps == 1
+    assert gaps(node) == [("AAA", "2020-03-05", "2020-03-06", "GAP")]
+
+
 def candidates(data, *symbols):
     """Candidates of whom all was asked that a repair asks for, in vain."""
     begin = MORNING_AFTER.date() - timedelta(days=DEPTH_DAYS)

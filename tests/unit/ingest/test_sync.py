@@ -51,6 +51,28 @@ def test_a_csv_of_its_own_comes_first(tmp_path):
     assert found == [("TRUE", "Banks", None), ("BBB", None, None)]
 
 
+TICKERS = ("NA", "NAN", "NULL", "TRUE", "ON", "NO", "Y", "INF")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "header", "line"),
+    [
+        ("sectors", "symbol,name,sector", "{},Some Corp,NA"),
+        ("index_membership", "index_name,symbol,start_date,end_date", "SP500,{},2015-01-02,null"),
+    ],
+)
+def test_a_ticker_that_looks_like_no_value_is_a_ticker(tmp_path, dataset, header, line):
+    """In other columns NA and null are still no value."""
+    (tmp_path / "reference").mkdir()
+    lines = [header, *(line.format(ticker) for ticker in TICKERS)]
+    (tmp_path / "reference" / f"{dataset}.csv").write_text("\n".join(lines) + "\n")
+    ingest(tmp_path, "file", dataset)
+    last = header.split(",")[-1]
+    query = f"select symbol, {last} from landed"
+    found = landed_rows(tmp_path / "data", f"file/{dataset}", query)
+    assert found == [(ticker, None) for ticker in TICKERS]
+
+
 def test_a_file_lands_again_only_when_it_changed(tmp_path):
     write(tmp_path / "reference", "listings", [listing("AAA")])
     assert len(ingest(tmp_path, "file", "sectors").files) == 1

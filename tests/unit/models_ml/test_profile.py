@@ -26,7 +26,12 @@ def test_full_profile_keeps_the_standard_budget_and_the_seed_gates() -> None:
     profile = load_profile("equities_xs")
     assert profile.gates is None
     assert (profile.controls.max_abs_ic, profile.controls.on_failure) == (0.02, "refuse")
+    assert (profile.universe.min_names, profile.universe.min_depth) == (0.8, 0.5)
+    bounds = profile.controls.plausible
+    assert (bounds.max_ic, bounds.min_kept) == (0.2, 0.3)
     said = " | ".join(disclosures(profile))
+    assert "a rank IC up to 0.2 is plausible" in said
+    assert "Grinold and Kahn" in said
     assert "trees" not in said
     assert "leaves" not in said
     assert "one session in 5" in said
@@ -56,6 +61,11 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(lightgbm={"num_threads": 8}), "num_threads"),
         (broken(lightgbm={"use_quantized_grad": True}), "use_quantized_grad"),
         (broken(controls=broken()["controls"] | {"max_abs_ic": float("nan")}), "max_abs_ic"),
+        (
+            broken(controls=broken()["controls"] | {"plausible": {"max_ic": 2.0}}),
+            "plausible.max_ic",
+        ),
+        (broken(universe={"min_names": 0}), "universe.min_names"),
         (broken(features=[]), "features"),
         (["a", "list"], "a mapping of keys is needed, got list"),
         (None, "a mapping of keys is needed, got NoneType"),

@@ -1,13 +1,20 @@
 -- One row per pair and UTC day, as known at as_of.
-with versions as (
+with bars as (
+    select * from {{ ref('raw_crypto_bars') }} as bars
+    where {{ implausible_date('bars', 'crypto') }} is null
+),
+
+{{ one_bar_per_answer('bars', ['open', 'high', 'low', 'close', 'vwap', 'volume', 'quote_volume_usd', 'trades']) }},
+
+versions as (
     select
         *,
         row_number() over fetches as version_number,
         (
-            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
-            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume)
+            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume, x := is_conflicting)) over fetches
+            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume, x := is_conflicting)
         ) as is_different
-    from {{ ref('raw_crypto_bars') }}
+    from answers
     window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
 ),
 
@@ -33,13 +40,13 @@ known as (
 checked as (
     select
         *,
-        case
-            when least(open, high, low, close) <= 0 then 'PRICE_NOT_POSITIVE'
-            when open is null or high is null or low is null or close is null then 'PRICE_MISSING'
-            when high < greatest(open, low, close) then 'HIGH_BELOW_PRICES'
-            when low > least(open, close) then 'LOW_ABOVE_PRICES'
-            when volume < 0 then 'VOLUME_NEGATIVE'
-        end as broken_rule
+        coalesce(
+            {{ broken_rule('known', 'crypto') }},
+            case
+                when known.quote_volume_usd < 0 then 'VOLUME_NEGATIVE'
+                when known.quote_volume_usd > {{ threshold('max_quote_volume') }} then 'VOLUME_IMPLAUSIBLE'
+            end
+        ) as broken_rule
     from known
 ),
 

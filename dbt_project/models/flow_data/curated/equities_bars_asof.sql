@@ -8,17 +8,20 @@ with bars as (
     inner join {{ stale_symbols(this) }} as stale
         on bars.symbol = stale.symbol and bars.session_date >= stale.from_date - 400
     {% endif %}
+    where {{ implausible_date('bars', 'equities') }} is null
 ),
+
+{{ one_bar_per_answer('bars', ['open', 'high', 'low', 'close', 'vwap', 'volume', 'trades']) }},
 
 versions as (
     select
         *,
         row_number() over fetches as version_number,
         (
-            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume)) over fetches
-            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume)
+            lag(struct_pack(o := open, h := high, l := low, c := close, v := volume, x := is_conflicting)) over fetches
+            is distinct from struct_pack(o := open, h := high, l := low, c := close, v := volume, x := is_conflicting)
         ) as is_different
-    from bars
+    from answers
     window fetches as (partition by symbol, session_date order by ingested_at, ingest_id)
 ),
 
@@ -48,14 +51,10 @@ identified as (
     select
         symbols.security_id,
         known.*,
-        case
-            when least(known.open, known.high, known.low, known.close) <= 0 then 'PRICE_NOT_POSITIVE'
-            when known.open is null or known.high is null or known.low is null or known.close is null then 'PRICE_MISSING'
-            when known.high < greatest(known.open, known.low, known.close) then 'HIGH_BELOW_PRICES'
-            when known.low > least(known.open, known.close) then 'LOW_ABOVE_PRICES'
-            when known.volume < 0 then 'VOLUME_NEGATIVE'
-            when not known.is_session then 'NO_SESSION'
-        end as broken_rule
+        coalesce(
+            {{ broken_rule('known', 'equities') }},
+            case when not known.is_session then 'NO_SESSION' end
+        ) as broken_rule
     from known
     inner join {{ ref('symbols') }} as symbols
         on {{ symbol_as_of('known', 'session_date', asset_class='equity') }}

@@ -24,7 +24,7 @@ with bars as (
         bars.close_split_adj,
         bars.volume * 1.0 / bars.split_factor as volume_split_adj,
         bars.dollar_volume_usd,
-        {{ fixed_point('ln(1 + bars.ret)', 9) }} as log_ret,
+        {{ fixed_point('ln(nullif(1 + bars.ret, 0))', 9) }} as log_ret,
         bars.known_at
     from {{ ref('equities_ohlcv_adj') }} as bars
     {% if is_incremental() %}

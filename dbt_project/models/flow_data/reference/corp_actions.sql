@@ -34,7 +34,10 @@ closes as (
     from {{ ref('raw_equities_bars') }} as bars
     inner join symbols
         on {{ symbol_as_of('bars', 'session_date') }}
-    where bars.session_date < cast({{ as_of() }} as date)
+    where
+        bars.session_date < cast({{ as_of() }} as date)
+        and {{ implausible_date('bars', 'equities') }} is null
+        and bars.close between {{ threshold('min_price_equities') }} and {{ threshold('max_price_equities') }}
     group by symbols.security_id, bars.session_date
 ),
 
@@ -162,8 +165,10 @@ final as (
             when first_session_date is null or ex_date <= first_session_date then 'EX_DATE_BEFORE_DATA'
             when len(ratios) > 1 and ratio is null then 'RATIO_AMBIGUOUS'
             when event_type in ('split', 'stock_dividend') and coalesce(ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'
+            when not ratio between {{ threshold('min_split_ratio') }} and {{ threshold('max_split_ratio') }} then 'RATIO_IMPLAUSIBLE'
             when event_type like '%dividend' and ratio is null and coalesce(cash_usd, 0) <= 0 then 'CASH_NOT_POSITIVE'
             when event_type like '%dividend' and ratio is null and coalesce(previous_close, 0) <= 0 then 'CLOSE_MISSING'
+            when cash_usd > {{ threshold('max_dividend_of_close') }} * previous_close then 'CASH_IMPLAUSIBLE'
             when event_type in ('spinoff', 'merger', 'worthless') then 'NOT_A_PRICE_EVENT'
         end as reject_reason,
         1 as source_priority,

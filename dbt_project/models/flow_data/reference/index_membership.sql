@@ -8,5 +8,9 @@ select
     ingested_at
 from {{ ref('raw_index_membership') }}
 where start_date <= cast({{ as_of() }} as date)
-qualify row_number() over (partition by index_name, symbol, start_date order by ingested_at desc, ingest_id desc) = 1
+qualify
+    row_number() over (
+        partition by index_name, symbol, start_date
+        order by ingested_at desc, ingest_id desc, end_date desc nulls first
+    ) = 1
 order by index_name, symbol, start_date

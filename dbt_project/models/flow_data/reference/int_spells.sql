@@ -18,8 +18,8 @@ bars as (
     select distinct
         symbol,
         session_date
-    from {{ ref('raw_equities_bars') }}
-    where session_date <= cast({{ as_of() }} as date)
+    from {{ ref('raw_equities_bars') }} as bars
+    where session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
 ),
 
 first_bars as (

@@ -31,6 +31,16 @@ pairs as (
         ingest_id
     from {{ ref('raw_exchange_filters') }}
     where ingested_at <= {{ as_of() }}
+    -- An answer that says two things of a pair says nothing of it.
+    window
+        answer as (
+            partition by symbol, ingest_id order by status
+            rows between unbounded preceding and unbounded following
+        )
+    qualify
+        min(struct_pack(status, tick_size, lot_size, min_notional_usd)) over answer
+        = max(struct_pack(status, tick_size, lot_size, min_notional_usd)) over answer
+        and row_number() over answer = 1
 ),
 
 told as (
@@ -39,13 +49,19 @@ told as (
     select * from pairs
 ),
 
+-- Of two files that were landed at one time the later one counts.
+landings as (
+    select * from told
+    qualify row_number() over (partition by asset_class, symbol, ingested_at order by ingest_id desc) = 1
+),
+
 compared as (
     select
         *,
         struct_pack(exchange, name, status, is_tradable, tick_size, lot_size, min_notional_usd) as said,
-        (lag(said) over landings is distinct from said) as is_change
-    from told
-    window landings as (partition by asset_class, symbol order by ingested_at, ingest_id)
+        (lag(said) over path is distinct from said) as is_change
+    from landings
+    window path as (partition by asset_class, symbol order by ingested_at, ingest_id)
 ),
 
 final as (

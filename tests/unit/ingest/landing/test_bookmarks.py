@@ -2,10 +2,12 @@
 
 import os
 from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from ingest.landing import bookmarks
+from ingest.landing.unanswered import unanswered_symbols
 from ingest.landing.writer import Fetch, land
 from ingest.payloads.decode import page_of_records
 from ingest.transport.client import Answer
@@ -14,6 +16,7 @@ from trademl.errors import DataError
 
 BARS = ENDPOINTS["alpaca/bars_1d"]
 MONDAY = datetime(2020, 3, 2, 22, tzinfo=UTC)
+NEW_YORK = ZoneInfo("America/New_York")
 LONG_AGO = 1_600_000_000
 
 
@@ -114,3 +117,30 @@ def test_coverage_is_of_the_symbols_wanted(tmp_path):
     assert bookmarks.coverage(landed, ["AAA", "CCC"]) == {"AAA": [span, (thursday, thursday)]}
     assert bookmarks.coverage(landed, ["BBB"]) == {"BBB": [(first, thursday)]}
     assert bookmarks.symbols_of(landed) == {"AAA", "BBB"}
+
+
+@pytest.mark.parametrize("year", [1, 2100])
+def test_a_bar_of_an_impossible_year_says_nothing_of_how_far_the_bars_are(tmp_path, year):
+    """Alone it counts as no bar, beside others it is passed over; either way the next landing goes on."""
+    day = MONDAY.date()
+    fetch = Fetch(BARS, "equities_bars_1d", "chain", day, day, ("AAA", "BBB"))
+    odd = datetime(year, 1, 1, 5, tzinfo=UTC)
+    rows = [bar("AAA", odd), bar("BBB", datetime(2020, 3, 2, 5, tzinfo=UTC)), bar("BBB", odd)]
+    land(tmp_path / "beside", fetch, [page_of_bars(rows)], MONDAY)
+    land(tmp_path / "alone", fetch, [page_of_bars(rows[:1])], MONDAY)
+    beside, alone = (bookmarks.landed(tmp_path / name, BARS) for name in ("beside", "alone"))
+    assert bookmarks.newest_event(beside) == datetime(2020, 3, 2, 5, tzinfo=UTC)
+    assert bookmarks.newest_event(alone) is None
+    missing, answered = unanswered_symbols(
+        [(BARS, beside[0])], day, lambda moment: moment.astimezone(NEW_YORK).date()
+    )
+    assert (set(missing), answered) == ({"AAA"}, {"BBB"})
+
+
+def bar(symbol, moment):
+    numbers = {"o": 1.0, "h": 9.0, "l": 0.5, "c": 5.0, "v": 100.0, "n": 3, "vw": 4.5}
+    return {"symbol": symbol, "t": moment, **numbers}
+
+
+def page_of_bars(rows):
+    return page_of_records(Answer([], "0" * 64, "uri", "hash", {}), BARS, rows)

@@ -57,12 +57,16 @@ def test_every_row_carries_the_envelope(tmp_path):
     [
         (1_584_748_799_999_999, True),  # the end of 2020-03-20, the last day asked
         (1_584_748_800_000_000, False),
-        (4_102_444_800_000_000, False),  # 2100: the dataset would look complete until then
+        (1_584_921_599_000_000, False),  # the day after the clock's, in UTC
+        (4_102_444_800_000_000, True),  # 2100: one wrong row, which the lake sets aside
+        (-62_135_596_800_000_000, True),  # the year 1, likewise
         (253_402_300_800_000_000, False),  # 10000, which no reader takes
         (-(2**62), False),
     ],
 )
-def test_a_bar_of_days_to_come_or_of_no_day_is_refused(tmp_path, microseconds, is_landed):
+def test_a_bar_that_was_not_asked_and_may_be_real_or_that_nobody_can_read_is_refused(
+    tmp_path, microseconds, is_landed
+):
     """Times by themselves are read as they are, so the landing looks at them."""
     rows = page(bar()).rows
     moment = pa.array([microseconds], pa.int64()).cast(pa.timestamp("us", "UTC"))

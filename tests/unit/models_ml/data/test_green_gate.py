@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models_ml.data.green_gate import check_gates
-from models_ml.profile import GateOverride, Gates
-from tests.support.training_lakes import GATED, calendar, gates, ledger, weekdays
+from models_ml.data.green_gate import check_gates, left_out
+from models_ml.profile import GateOverride, Gates, Universe
+from tests.support.training_lakes import GATED, by_name, calendar, gates, ledger, weekdays
 from trademl.errors import GateFailed
 from trademl.lake.versions import Version
 
@@ -111,7 +111,7 @@ def test_partitions_without_a_session_do_not_help(lake: Lake) -> None:
     lake.put("quality.partition_status", ledger(DATES, {GATED[0]: 0.979}))
     lake.run(
         "insert into lake.quality.partition_status "
-        f"select '{GATED[0]}', dt, 'GREEN', 'NO_SESSION' from lake.quality.partition_status"
+        f"select '{GATED[0]}', '', dt, 'GREEN', 'NO_SESSION' from lake.quality.partition_status"
     )
     assert "979 of 1000 partitions" in refusal(lake)
 
@@ -160,3 +160,75 @@ def test_the_window_of_a_leap_day_begins_on_the_28th(lake: Lake) -> None:
     lake.put("seeds.model_gates", gates(1.0))
     checks = check_gates(lake.connection, version("2016-02-29T23:00:00Z"), "equities_xs", None)
     assert {check.window_start for check in checks} == {date(2015, 2, 28)}
+
+
+TEN = {f"N{i}": 0 for i in range(10)}
+
+
+def test_names_below_the_threshold_leave_by_name_and_the_rest_is_judged(lake: Lake) -> None:
+    """One name without 30 % of its sessions drags all ten to 0.967, and used to stop everything."""
+    lake.put("quality.partition_status", by_name(DATES, TEN | {"N3": 300, "N7": 30}))
+    checks = check_gates(lake.connection, version(), "equities_xs", None)
+    assert left_out(checks) == ("N3", "N7")
+    curated = checks[0]
+    assert (curated.names, curated.green, curated.expected) == (10, 8000, 8000)
+    assert [(name.name, name.fraction) for name in curated.left_out] == [("N3", 0.7), ("N7", 0.97)]
+    assert "; 8 of 10 names remain, at least 80% must" in curated.line()
+    assert curated.names_line() == (
+        "2 of 10 names leave the training universe, below 0.98 GREEN in "
+        "curated/equities_ohlcv_adj: N3 0.7000 (700 of 1000), N7 0.9700 (970 of 1000)"
+    )
+
+
+def test_a_name_on_the_threshold_stays(lake: Lake) -> None:
+    lake.put("quality.partition_status", by_name(DATES, TEN | {"N3": 20}))
+    checks = check_gates(lake.connection, version(), "equities_xs", None)
+    assert left_out(checks) == ()
+    assert checks[0].names_line() == ""
+
+
+def test_too_small_a_rest_is_refused_and_every_name_told(lake: Lake) -> None:
+    lake.put("quality.partition_status", by_name(DATES, dict.fromkeys(TEN, 21)))
+    message = refusal(lake)
+    assert "0 of 10 names remain, at least 80% must" in message
+    for name in TEN:
+        assert f"{name} 0.9790 (979 of 1000)" in message
+    lake.put("quality.partition_status", by_name(DATES, TEN | {f"N{i}": 21 for i in range(3)}))
+    assert "7 of 10 names remain" in refusal(lake)
+    own = Universe(min_names=0.7)
+    assert len(left_out(check_gates(lake.connection, version(), "equities_xs", None, own))) == 3
+
+
+def test_a_message_names_thirty_and_counts_the_others(lake: Lake) -> None:
+    lake.put("quality.partition_status", by_name(DATES, {f"N{i:02d}": 500 for i in range(35)}))
+    assert refusal(lake).count("(500 of 1000)") == 30
+    assert "and 5 more" in refusal(lake)
+
+
+def test_one_long_history_does_not_make_the_others_long(lake: Lake) -> None:
+    """An old name fills every session of the window; the others are 50 sessions old."""
+    young = {f"N{i}": 950 for i in range(1, 10)}
+    lake.put("quality.partition_status", by_name(DATES, TEN, since=young))
+    message = refusal(lake)
+    assert "curated/equities_ohlcv_adj: 1.0000 GREEN" in message
+    assert "1 of them reach back the whole window, the median 0.2 years, the shortest 0.2" in (
+        message
+    )
+    assert "14% of the last session's names per session, at least 50% are needed" in message
+
+
+def test_names_that_came_and_went_are_a_market(lake: Lake) -> None:
+    """Half the names came within the window: three quarters of them a session."""
+    half = {f"N{i}": 500 for i in range(5)}
+    lake.put("quality.partition_status", by_name(DATES, TEN, since=half))
+    depth = check_gates(lake.connection, version(), "equities_xs", None)[0].depth
+    assert depth is not None
+    assert depth.share == pytest.approx(0.75)
+    assert depth.whole_window == 5
+    assert depth.shortest_years == pytest.approx(1.91, abs=0.01)
+
+
+def test_tables_of_events_have_no_names(lake: Lake) -> None:
+    lake.run("update lake.quality.partition_status set symbol = null")
+    checks = check_gates(lake.connection, version(), "equities_xs", None)
+    assert [(check.names, check.depth) for check in checks] == [(0, None)] * 3

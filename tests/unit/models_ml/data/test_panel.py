@@ -17,14 +17,17 @@ SIZE = Size(symbols=5, sessions=40)
 
 
 class Lake:
-    """The two tables of the panel in an attached in-memory catalog."""
+    """The tables of the panel in an attached in-memory catalog."""
 
     def __init__(self) -> None:
         self.connection = duckdb.connect()
+        self.connection.execute("set timezone = 'UTC'")
         self.connection.execute("attach ':memory:' as lake")
-        features, labels, self.dates = market(SIZE)
-        self.put("matrices.features_matrix", features)
-        self.put("labels.label_horizon", labels)
+        made = market(SIZE)
+        self.dates = made.dates
+        self.put("matrices.features_matrix", made.features)
+        self.put("labels.label_horizon", made.labels)
+        self.put("curated.equities_ohlcv_adj", made.bars)
 
     def put(self, name: str, table: pa.Table) -> None:
         self.connection.execute(f"create schema if not exists lake.{name.split('.')[0]}")
@@ -145,6 +148,56 @@ def test_no_rows_and_no_table_are_errors(lake: Lake) -> None:
         lake.panel("update lake.labels.label_horizon set horizon = 20")
     with pytest.raises(DataError, match=r"no table labels\.label_horizon"):
         lake.panel("drop table lake.labels.label_horizon")
+
+
+def test_what_happens_after_the_close_is_there_for_controls(lake: Lake) -> None:
+    lake.connection.execute(
+        "update lake.curated.equities_ohlcv_adj set split_ratio = 2, open = open / 2 "
+        f"where session_date = '{lake.dates[15]}'"
+    )
+    panel = lake.panel(
+        f"delete from lake.curated.equities_ohlcv_adj where session_date > '{lake.dates[33]}'"
+    )
+    expected = lake.rows(
+        "select bars.open * bars.split_ratio / before.close - 1, bars.ret "
+        "from lake.curated.equities_ohlcv_adj as bars "
+        "inner join lake.curated.equities_ohlcv_adj as before using (security_id) "
+        f"where before.session_date = '{lake.dates[14]}' and bars.session_date = '{lake.dates[15]}'"
+        " order by security_id"
+    )
+    own = panel.sessions[panel.session] == lake.dates[14]
+    assert panel.next_open_ret[own].tolist() == pytest.approx([row[0] for row in expected])
+    assert panel.next_close_ret[own].tolist() == pytest.approx([row[1] for row in expected])
+    is_unknown = panel.sessions[panel.session] >= lake.dates[33]
+    assert np.array_equal(np.isnan(panel.next_open_ret), is_unknown)
+    assert np.array_equal(np.isnan(panel.next_close_ret), is_unknown)
+
+
+def test_a_row_is_known_when_features_and_label_are(lake: Lake) -> None:
+    lake.connection.execute(
+        "update lake.matrices.features_matrix set known_at = '2015-06-01 10:00:00+00' "
+        "where security_id = 'S0001'"
+    )
+    panel = lake.panel(
+        "update lake.labels.label_horizon set known_at = null where security_id = 'S0003'"
+    )
+    by_name = {name: panel.known_at[panel.security == i] for i, name in enumerate(panel.securities)}
+    assert set(by_name["S0001"]) == {np.datetime64("2015-06-01T10:00", "us")}
+    assert np.isnat(by_name["S0003"]).all()
+    ends = panel.sessions[panel.label_end[panel.security == 0]]
+    assert np.array_equal(by_name["S0000"], ends + np.timedelta64(21 * 60 + 15, "m"))
+
+
+def test_where_a_name_stood_a_session_before(lake: Lake) -> None:
+    panel = lake.panel()
+    young = panel.take((panel.security != 2) | (panel.session >= 7))
+    later = young.every(5)
+    before = young.rows_before(later, 1)
+    assert np.array_equal(before == -1, (later.session == 0))
+    found = before[before >= 0]
+    assert np.array_equal(young.security[found], later.security[before >= 0])
+    assert np.array_equal(young.session[found], later.session[before >= 0] - 1)
+    assert (young.rows_before(young, 1) == -1)[(young.security == 2) & (young.session == 7)].all()
 
 
 def test_patterns() -> None:

@@ -4,12 +4,14 @@ import json
 import pickle
 import sqlite3
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import lightgbm as lgb
 import numpy as np
 import onnxruntime
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from filelock import FileLock
@@ -20,10 +22,22 @@ from models_ml.registry.model_card import summary
 from models_ml.registry.store import latest_model_id, load_model, load_report, model_dir, models_dir
 from models_ml.training import pipeline
 from models_ml.training.api import code_version, train
-from tests.support.training_lakes import GATED, Size, gates, ledger, publish, weekdays
+from models_ml.validation.negative_controls import KINDS
+from tests.support.training_lakes import (
+    GATED,
+    Size,
+    as_of,
+    by_name,
+    gates,
+    ledger,
+    market,
+    publish,
+    weekdays,
+)
 from tests.support.trainings import Trained
 from trademl.errors import ConfigError, DataError, GateFailed
 from trademl.files import sha256_of_file
+from trademl.quant.deflated_sharpe import deflated_sharpe_ratio
 
 ARTIFACTS = {
     "model.txt",
@@ -62,6 +76,10 @@ def short(profile: TrainingProfile, **changes: object) -> TrainingProfile:
     return replace(quick, **changes)  # type: ignore[arg-type]
 
 
+def refusing(profile: TrainingProfile) -> TrainingProfile:
+    return replace(profile, controls=replace(profile.controls, on_failure="refuse"))
+
+
 def test_planted_signal_is_found_out_of_fold(trained: Trained) -> None:
     score = trained.report.score
     assert score.ic > 0.02
@@ -72,11 +90,15 @@ def test_planted_signal_is_found_out_of_fold(trained: Trained) -> None:
     assert -1 < score.max_drawdown < 0
 
 
-def test_negative_controls_show_nothing(trained: Trained) -> None:
-    shuffled, shifted = trained.report.controls
-    assert (shuffled.name, shifted.name) == ("shuffled_labels", "shifted_labels")
-    assert abs(shuffled.ic) < 0.02
-    assert abs(shifted.ic) < 0.02
+def test_an_honest_signal_passes_every_control(trained: Trained) -> None:
+    controls = {control.name: control for control in trained.report.controls}
+    assert list(controls) == list(KINDS)
+    assert all(control.passed for control in controls.values())
+    assert abs(controls["shuffled_labels"].ic) < 0.02
+    assert abs(controls["shifted_labels"].ic) < 0.02
+    assert controls["lagged_features"].ic > 0.5 * controls["plausible_ic"].ic > 0.01
+    for name, control in controls.items():
+        assert (control.sees, control.blind_to) == (KINDS[name].sees, KINDS[name].blind_to)
 
 
 def test_every_configuration_is_logged_and_counted(trained: Trained) -> None:
@@ -91,7 +113,7 @@ def test_every_configuration_is_logged_and_counted(trained: Trained) -> None:
             [trained.report.trials[3].name],
         ).fetchall()
     store.close()
-    assert (kinds["trial"], kinds["control"], kinds["chosen"]) == (8, 2, 1)
+    assert (kinds["trial"], kinds["control"], kinds["chosen"]) == (8, 6, 1)
     assert {trial.name for trial in trained.profile.trials.grid} <= names
     assert logged[0][0] == pytest.approx(trained.report.trials[3].score.sharpe_ann)
     assert trained.report.overfitting.n_trials == 8
@@ -112,6 +134,18 @@ def test_overfitting_is_judged_over_the_trials(trained: Trained) -> None:
         trained.report.score.sharpe - luck.expected_max_sharpe
     )
     assert 0 <= luck.dsr <= 1
+    score = trained.report.score
+    assert luck.effective_periods == score.effective_periods
+    assert luck.dsr == pytest.approx(
+        deflated_sharpe_ratio(
+            score.sharpe,
+            luck.effective_periods,
+            8,
+            luck.trials_sharpe_variance,
+            score.skew,
+            score.kurtosis,
+        )
+    )
     assert luck.pbo is not None
     assert 0 <= luck.pbo <= 1
 
@@ -131,7 +165,7 @@ def test_the_report_reads_back_and_says_what_was_less_than_the_standard(trained:
     assert load_report(trained.data_dir, "equities_xs") == trained.report
     content = json.loads((folder_of(trained) / "report.json").read_text())
     assert [gate["passed"] for gate in content["gates"]] == [True] * 3
-    assert [control["passed"] for control in content["controls"]] == [True] * 2
+    assert [control["passed"] for control in content["controls"]] == [True] * 6
     text = "\n".join(summary(trained.report))
     assert "trials have 20 trees, fewer than the standard 200" in text
     assert "PBO 0." in text
@@ -301,6 +335,36 @@ def test_not_green_trains_nothing(tmp_path: Path, profile: TrainingProfile) -> N
     assert [path.name for path in (tmp_path / "models" / "equities_xs").iterdir()] == [".lock"]
 
 
+def test_a_dirty_market_trains_without_the_names_that_are_not_green(
+    tmp_path: Path, profile: TrainingProfile
+) -> None:
+    size = Size(symbols=20, sessions=1100)
+    names = {f"S{i:04d}": 0 for i in range(20)} | {"S0004": 330, "S0011": 30}
+    version = publish(tmp_path, size, ledger=by_name(weekdays(1100), names), gates=gates(4.0))
+    lines: list[str] = []
+    report = train(
+        "equities_xs",
+        data_dir=tmp_path,
+        version=version,
+        profile=short(profile),
+        progress=lines.append,
+    )
+    told = (
+        "2 of 20 names leave the training universe, below 0.98 GREEN in "
+        "curated/equities_ohlcv_adj: S0004 0.6"
+    )
+    assert any(line.startswith(told) for line in lines)
+    assert any(line.startswith(told) for line in report.disclosures)
+    assert any(told in line for line in summary(report))
+    assert report.panel.securities == 18
+    folder = model_dir(tmp_path, "equities_xs", report.model_id)
+    trained_on = pq.read_table(folder / "oof_predictions.parquet")["security_id"].to_pylist()
+    assert not {"S0004", "S0011"} & set(trained_on)
+    content = json.loads((folder / "report.json").read_text())
+    assert [name["name"] for name in content["gates"][0]["left_out"]] == ["S0004", "S0011"]
+    assert load_report(tmp_path, "equities_xs") == report
+
+
 def test_green_enough_but_too_short_is_refused(tmp_path: Path, profile: TrainingProfile) -> None:
     status = ledger(weekdays(1000), {GATED[0]: 0.98})
     version = publish(tmp_path, Size(symbols=2, sessions=1000), ledger=status, gates=gates(3.83))
@@ -313,12 +377,58 @@ def test_a_failing_control_refuses_or_is_reported(
 ) -> None:
     impossible = replace(profile.controls, max_abs_ic=1e-9, repeats=1, on_failure="refuse")
     quick = short(profile, seed=11, controls=impossible)
-    with pytest.raises(GateFailed, match=r"labels without signal gave one: shuffled_labels"):
+    with pytest.raises(GateFailed, match=r"something leaks: .*shuffled_labels"):
         retrain(trained, quick)
     only = replace(quick, controls=replace(impossible, on_failure="report"))
     report = load_report(trained.data_dir, "equities_xs", retrain(trained, only))
-    assert not report.controls[0].passed
+    assert "shuffled_labels" in {c.name for c in report.controls if not c.passed}
     assert "a failing negative control is reported, it does not refuse" in report.disclosures
+
+
+def test_rows_from_after_as_of_are_refused_by_name(
+    tmp_path: Path, profile: TrainingProfile
+) -> None:
+    """The version says as of when it was built; one of its labels was known a second later."""
+    size = Size(symbols=2, sessions=1000)
+    labels = market(size).labels
+    late = labels["known_at"].to_pylist()
+    late[100] = datetime.fromisoformat(as_of(weekdays(1000))) + timedelta(seconds=1)
+    labels = labels.set_column(
+        labels.column_names.index("known_at"), "known_at", pa.array(late, labels["known_at"].type)
+    )
+    version = publish(tmp_path, size, labels=labels, gates=gates(3.83))
+    with pytest.raises(GateFailed, match=r"panel_truncation: 1 of 1970 rows are from after"):
+        train("equities_xs", data_dir=tmp_path, version=version, profile=refusing(profile))
+    lines: list[str] = []
+    with pytest.raises(DataError, match="985 sessions have"):
+        train(
+            "equities_xs",
+            data_dir=tmp_path,
+            version=version,
+            profile=profile,
+            progress=lines.append,
+        )
+    assert any(line.startswith("1969 rows of 6 features") for line in lines)
+
+
+def test_a_feature_that_is_tomorrows_open_is_refused_before_anything_is_tried(
+    tmp_path: Path, profile: TrainingProfile
+) -> None:
+    made = market(Size(symbols=20, sessions=1100))
+    opens = made.bars["open"].to_numpy().reshape(1100, 20)
+    closes = made.bars["close"].to_numpy().reshape(1100, 20)
+    moves = np.vstack([opens[1:] / closes[:-1] - 1, np.zeros((1, 20))])
+    features = made.features.set_column(
+        made.features.column_names.index("feat_sector_3"),
+        "feat_sector_3",
+        pa.array(moves.ravel().astype(np.float32)),
+    )
+    version = publish(tmp_path, Size(symbols=20, sessions=1100), features=features, gates=gates(4))
+    with pytest.raises(
+        GateFailed, match=r"feature_foresight: rank IC .*feat_sector_3 against the next opening"
+    ):
+        train("equities_xs", data_dir=tmp_path, version=version, profile=refusing(profile))
+    assert not (models_dir(tmp_path) / "mlflow.db").exists()
 
 
 def test_oof_predictions_join_back_to_the_lake(trained: Trained) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from models_ml.profile import TrainingProfile, load_profile
+from models_ml.profile import Plausible, TrainingProfile, Universe, load_profile
 from models_ml.validation.trials import configuration_id
 
 FEATURES = ("feat_mom_5", "feat_rv_20")
@@ -27,6 +27,10 @@ THE_SAME: dict[str, Change] = {
     "purpose": lambda p: replace(p, purpose="Another sentence."),
     "threads": lambda p: replace(p, threads=p.threads + 1),
     "gates": lambda p: replace(p, gates=None),
+    "universe": lambda p: replace(p, universe=Universe(min_names=0.5)),
+    "plausible": lambda p: replace(
+        p, controls=replace(p.controls, plausible=Plausible(max_ic=0.3))
+    ),
     "order of the grid": lambda p: replace(p, trials=replace(p.trials, grid=p.trials.grid[::-1])),
 }
 

@@ -8,7 +8,7 @@ from optimize.sleeve.go_live_criteria import model_row
 
 GOOD: dict[str, Any] = {
     "score": {"sharpe_ann": 1.0, "max_drawdown": -0.2},
-    "overfitting": {"excess_sharpe": 0.01, "dsr": 0.97, "pbo": 0.05},
+    "overfitting": {"excess_sharpe": 0.01, "dsr": 0.97, "pbo": 0.05, "effective_periods": 210.5},
     "controls": [{"name": "shuffled_labels", "passed": True}],
 }
 
@@ -17,7 +17,7 @@ def test_a_model_on_the_bars_passes_with_its_figures() -> None:
     row = model_row(GOOD)
     assert row.status == "pass"
     assert row.got == (
-        "Sharpe 1.000, drawdown -0.200, excess 0.010 (DSR 0.970), PBO 0.050, 1 controls passed"
+        "Sharpe 1.000, drawdown -0.200, DSR 0.970 (excess 0.010), PBO 0.050, 1 controls passed"
     )
 
 
@@ -26,7 +26,8 @@ def test_a_model_on_the_bars_passes_with_its_figures() -> None:
     [
         ("score", {"sharpe_ann": 0.99}, "Sharpe 0.990"),
         ("score", {"max_drawdown": -0.21}, "drawdown -0.210"),
-        ("overfitting", {"excess_sharpe": 0.0, "dsr": 0.5}, "(DSR 0.500)"),
+        ("overfitting", {"excess_sharpe": 0.01, "dsr": 0.95}, "DSR 0.950"),
+        ("overfitting", {"effective_periods": None}, "DSR unknown"),
         ("overfitting", {"pbo": 0.051}, "PBO 0.051"),
         ("overfitting", {"pbo": None}, "PBO unknown"),
     ],

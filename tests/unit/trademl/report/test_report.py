@@ -57,7 +57,17 @@ def make_inputs() -> ReportInputs:
             "model_id": "m7",
             "score": {"ic": 0.0312, "sharpe_ann": 0.9, "path_sharpe_ann": [0.5, 1.5]},
             "overfitting": {"dsr": 0.81, "pbo": None, "n_trials": 8},
-            "controls": [{"name": "shuffled_labels", "ic": 0.002, "passed": True}],
+            "controls": [
+                {
+                    "name": "shuffled_labels",
+                    "ic": 0.002,
+                    "passed": True,
+                    "floor": None,
+                    "offending": 0,
+                    "sees": "rows tested in sample",
+                    "blind_to": "the future in a feature",
+                }
+            ],
         },
         defects=(DefectRow("d1", "toxic_spike", "AAA", "2020-02-03", "+600 %", "quarantine"),),
         is_simulated=True,
@@ -113,6 +123,9 @@ def test_the_page_says_what_it_was_given() -> None:
         "0.0312",
         "0.50 to 1.50",
         "shuffled labels",
+        "ic 0.002",
+        "rows tested in sample",
+        "the future in a feature",
         "+600 %",
         "quarantine",
         "380 of 500",

@@ -4,8 +4,8 @@ select
     status,
     base_asset,
     quote_asset,
-    cast(tick_size as double) as tick_size,
-    cast(step_size as double) as lot_size,
-    cast(min_notional as double) as min_notional_usd,
+    try_cast(tick_size as double) as tick_size,
+    try_cast(step_size as double) as lot_size,
+    try_cast(min_notional as double) as min_notional_usd,
     {{ envelope() }}
 from {{ landed('binance', 'exchange_info') }}
