@@ -37,7 +37,12 @@ closes as (
     where
         bars.session_date < cast({{ as_of() }} as date)
         and {{ implausible_date('bars', 'equities') }} is null
-        and bars.close between {{ threshold('min_price_equities') }} and {{ threshold('max_price_equities') }}
+        -- None at all says that the close is missing, an absurd one says nothing.
+        and (
+            bars.close is null
+            or bars.close <= 0
+            or bars.close between {{ threshold('min_price_equities') }} and {{ threshold('max_price_equities') }}
+        )
     group by symbols.security_id, bars.session_date
 ),
 
