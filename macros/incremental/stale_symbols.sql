@@ -32,6 +32,10 @@
             ) }}
             where action_type = 'name_changes'
             union all
+            select symbol, valid_from as session_date
+            from {{ differences_since(ref('symbols'), since, 'symbol, security_id, asset_class, valid_from, valid_to') }}
+            where asset_class = 'equity'
+            union all
             select distinct symbol, cast(null as date) as session_date from {{ ref('raw_equities_bars') }}
         ) as changes
         where changes.symbol is not null

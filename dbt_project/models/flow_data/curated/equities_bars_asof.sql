@@ -73,11 +73,14 @@ splits as (
     select
         events.security_id,
         usable.session_date,
-        list_product(list(events.ratio order by events.ex_date, events.event_type)) as ratio
+        list_product(list(events.ratio order by events.ex_date, events.event_type)) as ratio,
+        bool_or(events.ratio is null) as is_ambiguous
     from {{ ref('corp_actions') }} as events
     asof inner join usable
         on events.security_id = usable.security_id and events.ex_date <= usable.session_date
-    where events.event_type in ('split', 'stock_dividend') and events.reject_reason is null
+    where
+        events.event_type in ('split', 'stock_dividend')
+        and (events.reject_reason is null or events.reject_reason = 'RATIO_AMBIGUOUS')
     group by events.security_id, usable.session_date
 ),
 
@@ -85,7 +88,12 @@ moves as (
     select
         identified.*,
         coalesce(splits.ratio, 1) as ratio,
-        coalesce(splits.ratio, 1) * identified.close / lag(identified.close) over path as growth
+        case
+            -- A split that the price denies, or does not bear out, says nothing of the bar.
+            when splits.is_ambiguous then null
+            when splits.ratio is null or not {{ is_denied('lag(identified.close) over path / identified.close', 'splits.ratio') }}
+                then coalesce(splits.ratio, 1) * identified.close / lag(identified.close) over path
+        end as growth
     from identified
     left join splits
         on identified.security_id = splits.security_id and identified.session_date = splits.session_date

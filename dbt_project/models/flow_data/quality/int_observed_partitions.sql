@@ -35,10 +35,12 @@ equities as (
         bars.source_name,
         bars.accepted as row_count,
         case bars.reject_reason when 'TOXIC_RETURN' then 'RET_OUTLIER' else bars.reject_reason end as reject_reason,
-        coalesce(probes.verdict, bars.flag) as flag,
+        coalesce(probes.verdict, adjusted.flag, bars.flag) as flag,
         bars.known_at as first_observed_at,
         bars.ingested_at as last_observed_at
     from equity_bars as bars
+    left join {{ ref('equities_ohlcv_adj') }} as adjusted
+        on bars.security_id = adjusted.security_id and bars.session_date = adjusted.session_date
     -- A version of the bar that came after the probe is another bar than the one compared.
     left join probes
         on

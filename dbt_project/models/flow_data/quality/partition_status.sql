@@ -1,36 +1,49 @@
 -- One row per table, symbol and session that should be there.
-with judged as (
+with compared as (
     select
-        expected.table_name,
-        expected.symbol,
-        expected.dt,
-        expected.expected_rows,
-        coalesce(observed.source_name, 'none') as source_name,
-        case
-            when
-                observed.symbol is null
-                or observed.row_count > expected.expected_rows
-                or observed.reject_reason is not null
-                then 'RED'
-            when observed.flag is not null then 'AMBER'
-            else 'GREEN'
-        end as status,
-        case
-            when observed.symbol is null then 'NO_DATA'
-            when observed.row_count > expected.expected_rows then 'ROW_COUNT_HIGH'
-            else coalesce(
-                observed.reject_reason, observed.flag, case when expected.is_early_close then 'SHORT_SESSION' else 'OK' end
-            )
-        end as qc_code,
-        coalesce(observed.row_count, 0) as row_count,
+        expected.*,
+        observed.symbol is not null as is_there,
+        observed.row_count,
+        observed.source_name,
+        observed.reject_reason,
+        observed.flag,
         observed.first_observed_at,
-        observed.last_observed_at
+        observed.last_observed_at,
+        -- What pauses for so long is a halt that no return spans, not a hole in the data; an event table has no symbol.
+        observed.symbol is null and expected.symbol <> ''
+        and expected.dt - max(observed.dt) over so_far > {{ threshold('identity_gap_days') }} as is_long_gap
     from {{ ref('int_expected_partitions') }} as expected
     left join {{ ref('int_observed_partitions') }} as observed
         on
             expected.table_name = observed.table_name
             and expected.symbol = observed.symbol
             and expected.dt = observed.dt
+    window so_far as (partition by expected.table_name, expected.symbol order by expected.dt rows unbounded preceding)
+),
+
+judged as (
+    select
+        table_name,
+        symbol,
+        dt,
+        expected_rows,
+        coalesce(source_name, 'none') as source_name,
+        case
+            when is_long_gap then 'AMBER'
+            when not is_there or row_count > expected_rows or reject_reason is not null then 'RED'
+            when flag is not null then 'AMBER'
+            else 'GREEN'
+        end as status,
+        case
+            when is_long_gap then 'LONG_GAP'
+            when not is_there then 'NO_DATA'
+            when row_count > expected_rows then 'ROW_COUNT_HIGH'
+            else coalesce(reject_reason, flag, case when is_early_close then 'SHORT_SESSION' else 'OK' end)
+        end as qc_code,
+        coalesce(row_count, 0) as row_count,
+        first_observed_at,
+        last_observed_at
+    from compared
 ),
 
 final as (

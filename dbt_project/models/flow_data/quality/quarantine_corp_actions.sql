@@ -20,6 +20,7 @@ jumps as (
         symbol,
         session_date,
         split_ratio,
+        flag,
         lag(close) over (partition by security_id order by session_date) / close as price_ratio
     from {{ ref('equities_ohlcv_adj') }}
 ),
@@ -33,15 +34,11 @@ suspects as (
         case when split_ratio <> 1 then split_ratio end as ratio,
         cast(null as double) as cash_usd,
         case
+            when flag in ('RATIO_CONTRADICTS_PRICE', 'SPLIT_SUSPECTED') then flag
             when split_ratio <> 1 and abs(price_ratio / split_ratio - 1) > {{ threshold('split_jump_tolerance') }}
                 then 'RATIO_CONTRADICTS_PRICE'
-            when
-                split_ratio = 1
-                and 1 / price_ratio < {{ threshold('suspect_split_low') }}
-                and abs(price_ratio / round(price_ratio * 2) * 2 - 1) < 0.06
-                then 'SPLIT_SUSPECTED'
         end as reason,
-        'flagged' as verdict,
+        case flag when 'RATIO_CONTRADICTS_PRICE' then 'rejected' else 'flagged' end as verdict,
         price_ratio
     from jumps
 ),

@@ -1,92 +1,25 @@
 -- One row per security, type of event and ex-date, as known at as_of.
-with typed as (
-    select
-        symbol,
-        case
-            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then 'split'
-            when action_type = 'stock_dividends' then 'stock_dividend'
-            when action_type = 'cash_dividends' and is_special then 'special_dividend'
-            when action_type = 'cash_dividends' then 'dividend'
-            when action_type = 'spin_offs' then 'spinoff'
-            when action_type in ('cash_mergers', 'stock_mergers', 'stock_and_cash_mergers') then 'merger'
-            when action_type = 'worthless_removals' then 'worthless'
-        end as event_type,
-        coalesce(ex_date, effective_date, process_date) as ex_date,
-        record_date,
-        pay_date,
-        case
-            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then new_rate / nullif(old_rate, 0)
-            when action_type = 'stock_dividends' then 1 + rate
-        end as ratio,
-        case when action_type = 'cash_dividends' then rate end as cash_usd,
-        action_id,
-        source_name,
-        ingest_id,
-        ingested_at
-    from {{ ref('raw_corp_actions') }}
-    where symbol is not null and action_type <> 'name_changes'
+with versions as (
+    select * from {{ ref('int_corp_action_versions') }}
 ),
 
-fetched as (
-    select
-        symbol,
-        event_type,
-        ex_date,
-        min(record_date) as record_date,
-        min(pay_date) as pay_date,
-        list_product(list_sort(list(distinct ratio) filter (where ratio is not null))) as ratio,
-        list_sum(list_sort(list(distinct cash_usd) filter (where cash_usd is not null))) as cash_usd,
-        min(action_id) as action_id,
-        min(source_name) as source_name,
-        ingest_id,
-        ingested_at
-    from typed
-    where event_type is not null
-    group by symbol, event_type, ex_date, ingest_id, ingested_at
+symbols as (
+    select * from {{ ref('symbols') }}
+    where asset_class = 'equity'
 ),
 
-versions as (
-    select
-        *,
-        row_number() over fetches as version_number,
-        (
-            lag(struct_pack(r := ratio, c := cash_usd)) over fetches
-            is distinct from struct_pack(r := ratio, c := cash_usd)
-        ) as is_different
-    from fetched
-    window fetches as (partition by symbol, event_type, ex_date order by ingested_at, ingest_id)
-),
-
-dated as (
-    select
-        versions.*,
-        case
-            when versions.version_number > 1
-                then greatest(versions.ingested_at, coalesce(calendars.open_at, versions.ex_date + interval '14 hours 30 minutes'))
-            else coalesce(calendars.open_at, versions.ex_date + interval '14 hours 30 minutes')
-        end as known_at
-    from versions
-    left join {{ ref('calendars') }} as calendars
-        on calendars.exchange = 'XNYS' and versions.ex_date = calendars.session_date
-    where versions.version_number = 1 or versions.is_different
-),
-
-known as (
-    select * from dated
-    where known_at <= {{ as_of() }}
-    qualify row_number() over (
-        partition by symbol, event_type, ex_date
-        order by version_number desc
-    ) = 1
-),
-
+-- Under a ticker that its company has left, and that nobody trades, an event is still that company's.
 identified as (
     select
-        known.*,
+        versions.*,
         symbols.security_id
-    from known
-    inner join {{ ref('symbols') }} as symbols
-        on {{ symbol_as_of('known', 'ex_date', asset_class='equity') }}
+    from versions
+    inner join symbols on versions.symbol = symbols.symbol and versions.ex_date >= symbols.valid_from
+    where symbols.valid_to is null or versions.ex_date < symbols.valid_to or symbols.ended_by = 'renamed'
+    qualify row_number() over (
+        partition by versions.event_type, versions.event_key
+        order by symbols.valid_from desc
+    ) = 1
 ),
 
 -- The close as it was known at as_of, of every session with a bar.
@@ -99,10 +32,11 @@ closes as (
             arg_min(bars.close, bars.ingest_id)
         ) as close
     from {{ ref('raw_equities_bars') }} as bars
-    inner join {{ ref('symbols') }} as symbols
-        on {{ symbol_as_of('bars', 'session_date', asset_class='equity') }}
+    inner join symbols
+        on {{ symbol_as_of('bars', 'session_date') }}
     where
-        {{ implausible_date('bars', 'equities') }} is null
+        bars.session_date < cast({{ as_of() }} as date)
+        and {{ implausible_date('bars', 'equities') }} is null
         -- None at all says that the close is missing, an absurd one says nothing.
         and (
             bars.close is null
@@ -110,6 +44,46 @@ closes as (
             or bars.close between {{ threshold('min_price_equities') }} and {{ threshold('max_price_equities') }}
         )
     group by symbols.security_id, bars.session_date
+),
+
+-- The same dividend told twice, once with fewer decimals, is one: the more exact of the two.
+distinct_events as (
+    select events.*
+    from identified as events
+    anti join identified as others
+        on
+            events.security_id = others.security_id
+            and events.event_type = others.event_type
+            and events.ex_date = others.ex_date
+            and events.record_date is not distinct from others.record_date
+            and events.pay_date is not distinct from others.pay_date
+            and events.ratio is not distinct from others.ratio
+            and events.event_key <> others.event_key
+            and (
+                (events.cash_usd is not distinct from others.cash_usd and events.event_key > others.event_key)
+                or (
+                    events.cash_usd <> others.cash_usd
+                    and events.cash_usd = round(others.cash_usd, {{ decimals('events.cash_usd') }})
+                )
+            )
+),
+
+merged as (
+    select
+        security_id,
+        min(symbol) as symbol,
+        event_type,
+        ex_date,
+        min(record_date) as record_date,
+        min(pay_date) as pay_date,
+        list_sort(list(distinct ratio) filter (where ratio is not null)) as ratios,
+        list_sum(list_sort(list(cash_usd) filter (where cash_usd is not null))) as cash_usd,
+        min(action_id) as action_id,
+        min(source_name) as source_name,
+        max(known_at) as known_at,
+        max(ingested_at) as ingested_at
+    from distinct_events
+    group by security_id, event_type, ex_date
 ),
 
 first_bars as (
@@ -122,16 +96,60 @@ first_bars as (
 
 priced as (
     select
-        identified.*,
+        merged.*,
         first_bars.session_date as first_session_date,
-        closes.close as previous_close,
-        coalesce(max(identified.ratio) filter (where identified.event_type = 'split') over same_day, 1)
-        * coalesce(max(identified.ratio) filter (where identified.event_type = 'stock_dividend') over same_day, 1) as day_ratio
-    from identified
-    left join first_bars on identified.security_id = first_bars.security_id
-    asof left join closes
-        on identified.security_id = closes.security_id and identified.ex_date > closes.session_date
-    window same_day as (partition by identified.security_id, identified.ex_date)
+        before.close as previous_close,
+        before.close / after.close as price_ratio
+    from merged
+    left join first_bars on merged.security_id = first_bars.security_id
+    asof left join closes as before
+        on merged.security_id = before.security_id and merged.ex_date > before.session_date
+    asof left join closes as after
+        on merged.security_id = after.security_id and merged.ex_date <= after.session_date
+),
+
+-- Different ratios of one day are one event told wrong, or several events: the price says which.
+told as (
+    select
+        *,
+        unnest(list_distinct(list_append(ratios, list_product(ratios)))) as ratio
+    from priced
+    where len(ratios) > 1
+),
+
+borne_out as (
+    select
+        security_id,
+        event_type,
+        ex_date,
+        ratio
+    from told
+    where ratio > 0 and not {{ is_denied('price_ratio', 'ratio') }}
+    qualify row_number() over (
+        partition by security_id, event_type, ex_date
+        order by {{ log_distance('price_ratio / ratio') }}, ratio
+    ) = 1
+),
+
+chosen as (
+    select
+        priced.*,
+        case when len(priced.ratios) > 1 then borne_out.ratio else priced.ratios[1] end as ratio
+    from priced
+    left join borne_out
+        on
+            priced.security_id = borne_out.security_id
+            and priced.event_type = borne_out.event_type
+            and priced.ex_date = borne_out.ex_date
+),
+
+together as (
+    select
+        *,
+        coalesce(max(ratio) filter (where event_type = 'split') over same_day, 1)
+        * coalesce(max(ratio) filter (where event_type = 'stock_dividend') over same_day, 1) as day_ratio
+    from chosen
+    window same_day as (partition by security_id, ex_date)
 ),
 
 final as (
@@ -150,6 +168,7 @@ final as (
         end as price_factor,
         case
             when first_session_date is null or ex_date <= first_session_date then 'EX_DATE_BEFORE_DATA'
+            when len(ratios) > 1 and ratio is null then 'RATIO_AMBIGUOUS'
             when event_type in ('split', 'stock_dividend') and coalesce(ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'
             when not ratio between {{ threshold('min_split_ratio') }} and {{ threshold('max_split_ratio') }} then 'RATIO_IMPLAUSIBLE'
             when event_type like '%dividend' and ratio is null and coalesce(cash_usd, 0) <= 0 then 'CASH_NOT_POSITIVE'
@@ -162,7 +181,7 @@ final as (
         action_id,
         known_at,
         ingested_at
-    from priced
+    from together
 )
 
 select * from final

@@ -1,123 +1,54 @@
 -- One row per spell of a ticker, as known at as_of.
-with recursive renames as (
-    select
-        old_symbol,
-        new_symbol,
-        coalesce(effective_date, ex_date, process_date) as renamed_on
-    from {{ ref('raw_corp_actions') }}
-    where
-        action_type = 'name_changes'
-        and old_symbol is not null
-        and new_symbol is not null
-        and old_symbol <> new_symbol
-        and coalesce(effective_date, ex_date, process_date) <= cast({{ as_of() }} as date)
-    group by all
+with spells as (
+    select * from {{ ref('int_spells') }}
 ),
 
-tickers as (
-    select distinct
-        symbol,
-        'equity' as asset_class
-    from {{ ref('raw_equities_bars') }}
-    union
-    select distinct
-        symbol,
-        'equity' as asset_class
-    from {{ ref('raw_assets') }}
-    union
-    select distinct
-        symbol,
-        'crypto' as asset_class
-    from {{ ref('raw_crypto_bars') }}
-),
-
-spells as (
+-- A company has its asset under its last ticker, of which the newest spell is the active asset's and earlier ones the inactive assets'.
+last_tickers as (
     select
-        tickers.symbol,
-        tickers.asset_class,
-        lag(renames.renamed_on, 1, date '0001-01-01') over spells_of_symbol as valid_from,
-        renames.renamed_on as valid_to,
-        row_number() over spells_of_symbol as spell
-    from tickers
-    left join renames on tickers.symbol = renames.old_symbol
-    window spells_of_symbol as (partition by tickers.symbol order by renames.renamed_on)
-    union all
-    select
-        renames.old_symbol as symbol,
-        'equity' as asset_class,
-        max(renames.renamed_on) as valid_from,
-        null as valid_to,
-        count(*) + 1 as spell
-    from renames
-    group by renames.old_symbol
-),
-
-parents as (
-    select
-        spells.symbol,
-        spells.spell,
-        renames.old_symbol as parent_symbol,
-        renames.renamed_on
+        security_id,
+        symbol,
+        row_number() over (partition by symbol order by spell desc) as place
     from spells
-    inner join renames
-        on
-            spells.symbol = renames.new_symbol
-            and spells.valid_from <= renames.renamed_on
-            and (spells.valid_to is null or spells.valid_to > renames.renamed_on)
-    qualify row_number() over (
-        partition by spells.symbol, spells.spell
-        order by renames.renamed_on desc
-    ) = 1
+    where asset_class = 'equity' and ended_by is distinct from 'renamed'
 ),
 
-identities as (
+-- The vendor does not date its assets: the one that it was seen to list last is taken for the latest.
+listed as (
     select
-        spells.symbol,
-        spells.spell,
-        spells.symbol || case when spells.spell > 1 then '#' || spells.spell else '' end as security_id,
-        spells.valid_to
-    from spells
-    anti join parents on spells.symbol = parents.symbol and spells.spell = parents.spell
-    union all
-    select
-        parents.symbol,
-        parents.spell,
-        identities.security_id,
-        children.valid_to
-    from identities
-    inner join parents
-        on identities.symbol = parents.parent_symbol and identities.valid_to = parents.renamed_on
-    inner join spells as children
-        on parents.symbol = children.symbol and parents.spell = children.spell
+        *,
+        row_number() over (
+            partition by symbol
+            order by status = 'active' desc, ingested_at desc, asset_id asc
+        ) as place
+    from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
 ),
 
 assets as (
     select
-        *,
-        'equity' as applies_to
-    from {{ ref('raw_assets') }}
-    qualify row_number() over (partition by symbol order by ingested_at desc, ingest_id desc, asset_id desc) = 1
+        last_tickers.security_id,
+        listed.*
+    from last_tickers
+    inner join listed on last_tickers.symbol = listed.symbol and last_tickers.place = listed.place
 ),
 
 sectors as (
     select
         *,
         'equity' as applies_to
-    from {{ ref('raw_sectors') }}
-    qualify row_number() over (partition by symbol order by ingested_at desc, ingest_id desc) = 1
+    from {{ as_landed(ref('raw_sectors'), ['symbol']) }}
 ),
 
 filters as (
     select
         *,
         'crypto' as applies_to
-    from {{ ref('raw_exchange_filters') }}
-    qualify row_number() over (partition by symbol order by ingested_at desc, ingest_id desc) = 1
+    from {{ as_landed(ref('raw_exchange_filters'), ['symbol']) }}
 ),
 
 final as (
     select
-        identities.security_id,
+        spells.security_id,
         spells.symbol,
         spells.asset_class,
         case spells.asset_class
@@ -132,14 +63,16 @@ final as (
         filters.lot_size,
         spells.valid_from,
         spells.valid_to,
+        spells.ended_by,
+        assets.asset_id,
+        assets.status as asset_status,
         false as is_sector_point_in_time,
         case when spells.spell > 1 then spells.valid_from end as known_from_date
     from spells
-    inner join identities on spells.symbol = identities.symbol and spells.spell = identities.spell
-    left join assets on spells.symbol = assets.symbol and spells.asset_class = assets.applies_to
+    left join assets on spells.security_id = assets.security_id and spells.asset_class = 'equity'
     left join sectors on spells.symbol = sectors.symbol and spells.asset_class = sectors.applies_to
     left join filters on spells.symbol = filters.symbol and spells.asset_class = filters.applies_to
 )
 
 select * from final
-order by symbol, valid_from
+order by symbol, asset_class, valid_from

@@ -1,0 +1,118 @@
+-- One row per corporate action of the vendor, as it was known at as_of: the version in force, unless it was withdrawn.
+with typed as (
+    select
+        symbol,
+        case
+            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then 'split'
+            when action_type = 'stock_dividends' then 'stock_dividend'
+            when action_type = 'cash_dividends' and is_special then 'special_dividend'
+            when action_type = 'cash_dividends' then 'dividend'
+            when action_type = 'spin_offs' then 'spinoff'
+            when action_type in ('cash_mergers', 'stock_mergers', 'stock_and_cash_mergers') then 'merger'
+            when action_type = 'worthless_removals' then 'worthless'
+        end as event_type,
+        coalesce(ex_date, effective_date, process_date) as ex_date,
+        coalesce(process_date, ex_date, effective_date) as listed_on,
+        record_date,
+        pay_date,
+        case
+            when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then new_rate / nullif(old_rate, 0)
+            when action_type = 'stock_dividends' then 1 + rate
+        end as ratio,
+        case when action_type = 'cash_dividends' then rate end as cash_usd,
+        action_id,
+        source_name,
+        ingest_id,
+        ingested_at
+    from {{ ref('raw_corp_actions') }}
+    where symbol is not null and action_type <> 'name_changes'
+),
+
+-- What has no id of its vendor is told apart by its content: a correction is then another event, the old one withdrawn.
+fetched as (
+    select
+        *,
+        coalesce(action_id, concat_ws('|', symbol, event_type, ex_date, ratio, cash_usd)) as event_key
+    from typed
+    where event_type is not null
+    qualify row_number() over (partition by ingest_id, ingested_at, event_type, event_key order by ex_date desc, ratio asc, cash_usd asc) = 1
+),
+
+compared as (
+    select
+        *,
+        (
+            lag(struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd)) over landings
+            is distinct from struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd)
+        ) as is_different,
+        min(ingested_at) over (partition by event_type, event_key) as first_ingested_at
+    from fetched
+    window landings as (partition by event_type, event_key order by ingested_at, ingest_id)
+),
+
+-- A later version is in force from its landing on, the first one from the beginning.
+in_force as (
+    select * from compared
+    where is_different and (ingested_at <= {{ as_of() }} or ingested_at = first_ingested_at)
+    qualify row_number() over (partition by event_type, event_key order by ingested_at desc, ingest_id desc) = 1
+),
+
+seen as (
+    select
+        event_type,
+        event_key,
+        max(ingested_at) as last_ingested_at
+    from compared
+    where ingested_at <= {{ as_of() }} or ingested_at = first_ingested_at
+    group by event_type, event_key
+),
+
+-- Complete answers: all that the vendor lists in a window, of everybody or of the symbols asked for.
+answers as (
+    select
+        window_start_date,
+        window_end_date,
+        nullif(symbols, '') as symbols,
+        ingested_at
+    from {{ ref('raw_fetches') }}
+    where vendor = 'alpaca' and dataset = 'corp_actions' and ingested_at <= {{ as_of() }}
+),
+
+withdrawn as (
+    select distinct
+        in_force.event_type,
+        in_force.event_key
+    from in_force
+    inner join seen on in_force.event_type = seen.event_type and in_force.event_key = seen.event_key
+    inner join answers
+        on
+            seen.last_ingested_at < answers.ingested_at
+            and in_force.listed_on between answers.window_start_date and answers.window_end_date
+            and (answers.symbols is null or list_contains(string_split(answers.symbols, ','), in_force.symbol))
+),
+
+final as (
+    select
+        in_force.symbol,
+        in_force.event_type,
+        in_force.event_key,
+        in_force.ex_date,
+        in_force.record_date,
+        in_force.pay_date,
+        in_force.ratio,
+        in_force.cash_usd,
+        in_force.action_id,
+        in_force.source_name,
+        in_force.ingested_at,
+        greatest(
+            coalesce(calendars.open_at, in_force.ex_date + interval '14 hours 30 minutes'),
+            case when in_force.ingested_at > in_force.first_ingested_at then in_force.ingested_at end
+        ) as known_at
+    from in_force
+    anti join withdrawn on in_force.event_type = withdrawn.event_type and in_force.event_key = withdrawn.event_key
+    left join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and in_force.ex_date = calendars.session_date
+)
+
+select * from final
+where known_at <= {{ as_of() }}
