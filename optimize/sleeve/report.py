@@ -13,6 +13,7 @@ from optimize.selection.funnel import veto_counts
 from optimize.selection.relaxation import STAGE_NAMES
 from optimize.sleeve.context import REPORT_FILE, Allocated, Run
 from optimize.sleeve.go_live_criteria import model_row
+from optimize.sleeve.left_out import left_out
 from optimize.synthesis.sign_test import SignTestResult
 from trademl.clock import iso
 from trademl.quant.arrays import FloatArray
@@ -81,6 +82,7 @@ def report_inputs(
         },
         coverage=_coverage(run.connection, tables),
         survivorship=survivorship,
+        left_out=left_out(run.connection, tables, run.profile.asset_class, run.decision_date),
         disclosures=(*extras.disclosures, *_disclosures(run, allocation, survivorship)),
         model=None if run.model is None else read_report(run.model.folder),
         defects=extras.defects,

@@ -91,6 +91,16 @@ class SurvivorshipRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOutRow:
+    """What one rule kept away from the run: bars, events, returns, tickers or names."""
+
+    what: str
+    reason: str
+    number: int
+    names: str
+
+
+@dataclass(frozen=True, slots=True)
 class DefectRow:
     """One planted defect of a simulated market, and what caught it (empty: nothing)."""
 
@@ -125,6 +135,7 @@ class ReportInputs:
         is_simulated: Puts the banner on the page.
         funnel: Stage of recruitment to the number left.
         vetoes: Reason to the number of candidates it applied to.
+        left_out: What was kept away, by rule.
         model: The training report as a dict, None where no model was used.
         defects: None where the market has no list of planted defects.
     """
@@ -143,6 +154,7 @@ class ReportInputs:
     regime: Mapping[str, str]
     coverage: tuple[CoverageRow, ...] = ()
     survivorship: tuple[SurvivorshipRow, ...] = ()
+    left_out: tuple[LeftOutRow, ...] = ()
     disclosures: tuple[str, ...] = ()
     heat_maps: tuple[HeatMap, ...] = ()
     model: Mapping[str, Any] | None = None
