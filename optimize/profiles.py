@@ -40,6 +40,7 @@ MODEL_SCORE = "model_score"
 """The one ranked value that is not a column of the lake."""
 
 PROFILE_DIRECTORY = Path(__file__).resolve().parent / "profiles"
+DEMO_DIRECTORY = PROFILE_DIRECTORY / "demo"
 DEFAULTS = "defaults"
 
 MOST_ABS_RETURN = 5.0
@@ -271,6 +272,11 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in PROFILE_DIRECTORY.glob("*.yml") if path.stem != DEFAULTS)
 
 
+def demo_profile_names() -> list[str]:
+    """The profiles for markets of a few dozen names, which the demo takes; loaded by name too."""
+    return sorted(path.stem for path in DEMO_DIRECTORY.glob("*.yml"))
+
+
 def load_profile(name: str) -> Profile:
     """The profile of that name, or of a YAML file where ``name`` is a path to one.
 
@@ -290,6 +296,8 @@ def _locate(name: str) -> Path:
         path = Path(name)
     elif name in profile_names():
         path = PROFILE_DIRECTORY / f"{name}.yml"
+    elif name in demo_profile_names():
+        path = DEMO_DIRECTORY / f"{name}.yml"
     else:
         raise ConfigError(
             unknown_name(name, "a profile", profile_names(), ", or a .yml file's path")

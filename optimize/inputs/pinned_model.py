@@ -106,6 +106,23 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
     Raises:
         DataError: The lake lacks a column of the model, or the model file is broken.
     """
+    return _predict(model, pool, pred_contrib=False)
+
+
+def contributions(model: PinnedModel, pool: Pool) -> FloatArray:
+    """What each of the model's features adds to the score of every candidate (TreeSHAP).
+
+    Returns:
+        Shape (n, features + 1), in the units of the score: the columns in the order of
+        ``model.features``, then the mean prediction of the training. A row sums to the score.
+
+    Raises:
+        DataError: As for ``score``.
+    """
+    return _predict(model, pool, pred_contrib=True)
+
+
+def _predict(model: PinnedModel, pool: Pool, *, pred_contrib: bool) -> FloatArray:
     absent = [name for name in model.features if name not in pool.rows.column_names]
     if absent:
         raise DataError(
@@ -113,23 +130,28 @@ def score(model: PinnedModel, pool: Pool) -> FloatArray:
             "train on this version of the lake"
         )
     try:
-        booster = lightgbm.Booster(model_file=str(model.folder / MODEL_FILE))
-        if booster.num_feature() != len(model.features):
-            raise DataError(
-                f"model {model.sha256[:12]} takes {booster.num_feature()} features, its list "
-                f"names {len(model.features)}: train again"
-            )
-        if tuple(booster.feature_name()) != model.features:
-            raise DataError(
-                f"model {model.sha256[:12]} names its features otherwise than its list: train again"
-            )
+        booster = _booster(model)
         # float32 as in training; one thread, because the pool is small.
         inputs = pool.matrix(list(model.features)).astype(np.float32)
-        predicted = booster.predict(inputs, num_threads=1)
+        predicted = booster.predict(inputs, num_threads=1, pred_contrib=pred_contrib)
     except (lightgbm.basic.LightGBMError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"model {model.sha256[:12]} cannot score: {reason}") from error
     return np.asarray(predicted, dtype=np.float64)
+
+
+def _booster(model: PinnedModel) -> lightgbm.Booster:
+    booster = lightgbm.Booster(model_file=str(model.folder / MODEL_FILE))
+    if booster.num_feature() != len(model.features):
+        raise DataError(
+            f"model {model.sha256[:12]} takes {booster.num_feature()} features, its list "
+            f"names {len(model.features)}: train again"
+        )
+    if tuple(booster.feature_name()) != model.features:
+        raise DataError(
+            f"model {model.sha256[:12]} names its features otherwise than its list: train again"
+        )
+    return booster
 
 
 def read_report(folder: Path) -> dict[str, Any] | None:

@@ -61,9 +61,22 @@ def log_mps(
         name: to_probability(column, methods[name], name) for name, column in columns.items()
     }
     total = np.zeros(next(iter(shapes)))
-    for name in sorted(weights):  # a fixed order of addition, whatever the mapping's
-        total += weights[name] * np.log(np.maximum(probabilities[name], _PROBABILITY_FLOOR))
+    for term in log_terms(probabilities, weights).values():
+        total += term
     return ScoreResult(np.exp(total), probabilities)
+
+
+def log_terms(
+    probabilities: Mapping[str, FloatArray], weights: Mapping[str, float]
+) -> dict[str, FloatArray]:
+    """The summands of ln(score): w ln max(p, 1e-9) per feature, shape (n,) each.
+
+    By name, which is the order in which they are added, whatever the mappings' own.
+    """
+    return {
+        name: weights[name] * np.log(np.maximum(probabilities[name], _PROBABILITY_FLOOR))
+        for name in sorted(weights)
+    }
 
 
 def to_probability(values: FloatArray, method: str, name: str = "feature") -> FloatArray:

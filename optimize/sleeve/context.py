@@ -18,6 +18,7 @@ from optimize.inputs.returns import Aggregation, ReturnsMatrix
 from optimize.portfolio.preopt import PreOpt
 from optimize.portfolio.two_layer import Portfolio
 from optimize.profiles import Profile
+from optimize.selection.attribution import Attribution
 from optimize.selection.clustering import ClusterResult
 from optimize.selection.inference import Inference
 from optimize.selection.relaxation import HtrResult
@@ -29,6 +30,7 @@ from trademl.runs.lineage import Lineage
 
 RETURNS_FILE = "returns_matrix.parquet"
 SYNTHETIC_FILE = "synthetic_returns.parquet"
+ATTRIBUTION_FILE = "attribution.json"
 OPTIMIZED_FILE = "portfolio_optimized_v2.json"
 FLATTENED_FILE = "portfolio_flattened.json"
 SIGN_TEST_PRE_FILE = "directional_sign_test_pre_opt.json"
@@ -84,6 +86,7 @@ class Selected:
     clusters: ClusterResult
     result: HtrResult
     funnel: dict[str, int]
+    attribution: Attribution
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from optimize.inputs.pinned_model import read_report
 from optimize.inputs.pool import EXECUTION, require_metadata
 from optimize.selection.funnel import veto_counts
 from optimize.selection.relaxation import STAGE_NAMES
+from optimize.sleeve.choice import choice_rows
 from optimize.sleeve.context import REPORT_FILE, Allocated, Run
 from optimize.sleeve.go_live_criteria import model_row
 from optimize.sleeve.left_out import left_out
@@ -80,6 +81,7 @@ def report_inputs(
             "Regime": str(preopt["decision_regime"]["name"]).capitalize(),
             "Cluster cap": f"{allocation.chosen.limits.cluster_cap:.0%}",
         },
+        choice=choice_rows(allocation.selected.attribution, run.profile),
         coverage=_coverage(run.connection, tables),
         survivorship=survivorship,
         left_out=left_out(run.connection, tables, run.profile.asset_class, run.decision_date),
@@ -398,6 +400,7 @@ def standard_links() -> tuple[str, ...]:
         "data/portfolio_flattened.json",
         "data/portfolio_optimized_v2.json",
         "data/selection_audit.json",
+        "data/attribution.json",
         "config/resolved_manifest.json",
         "audit.jsonl",
     )

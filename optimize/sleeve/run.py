@@ -21,6 +21,7 @@ from optimize.inputs.candidate_list import find_candidates, read_candidates, req
 from optimize.inputs.foundation import FoundationReport, table_names, validate_foundation
 from optimize.inputs.pinned_model import MODEL_FILES, copy_model
 from optimize.profiles import Profile, load_profile
+from optimize.selection.attribution import WithoutModel
 from optimize.sleeve import risk_steps, selection_steps
 from optimize.sleeve.context import (
     CANDIDATES_FILE,
@@ -83,6 +84,9 @@ class AlphaResult:
         version: The published version it is locked to.
         primary: The portfolio that is the answer.
         weights: (symbol, net weight) of the primary portfolio, heaviest first.
+        eligible: Candidates that passed the vetoes of the last stage of relaxation.
+        winners: How many were chosen.
+        without_model: What the model changed, None where no model's score was ranked.
         gates: Every gate with what it asked and got.
         report: The HTML report.
     """
@@ -93,6 +97,9 @@ class AlphaResult:
     version: str
     primary: str
     weights: tuple[tuple[str, float], ...]
+    eligible: int
+    winners: int
+    without_model: WithoutModel | None
     gates: tuple[GateRow, ...]
     report: Path
     lineage: Lineage
@@ -192,6 +199,7 @@ def _execute(request: Request) -> AlphaResult:
         raise
     record_head(request.data_dir, request.run_id, ledger.head)
     final = publish_workspace(request.data_dir, workspace)
+    selected = allocation.selected
     return AlphaResult(
         run_id=request.run_id,
         root=final.root,
@@ -202,6 +210,9 @@ def _execute(request: Request) -> AlphaResult:
             (row["Symbol"], row["Net_Weight"])
             for row in allocation.flattened[allocation.primary]["assets"]
         ),
+        eligible=selected.result.stages[-1].n_eligible,
+        winners=len(selected.result.winners),
+        without_model=selected.attribution.without_model,
         gates=gates,
         report=final.reports / REPORT_FILE,
         lineage=run.lineage,

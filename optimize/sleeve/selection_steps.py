@@ -13,7 +13,7 @@ from optimize.inputs.foundation import (
     FoundationReport,
     check_matrix,
 )
-from optimize.inputs.pinned_model import score
+from optimize.inputs.pinned_model import contributions, score
 from optimize.inputs.pool import EXECUTION, Pool, read_pool, require_metadata
 from optimize.inputs.returns import (
     Aggregation,
@@ -22,6 +22,8 @@ from optimize.inputs.returns import (
     read_matrix,
     read_returns,
 )
+from optimize.profiles import MODEL_SCORE
+from optimize.selection.attribution import Attribution, attribute, select_without_model
 from optimize.selection.clustering import ClusterResult
 from optimize.selection.funnel import (
     audit,
@@ -33,10 +35,18 @@ from optimize.selection.funnel import (
 )
 from optimize.selection.inference import Inference, infer
 from optimize.selection.relaxation import HtrResult
-from optimize.sleeve.context import RETURNS_FILE, SIGN_TEST_PRE_FILE, SYNTHETIC_FILE, Run, Selected
+from optimize.sleeve.context import (
+    ATTRIBUTION_FILE,
+    RETURNS_FILE,
+    SIGN_TEST_PRE_FILE,
+    SYNTHETIC_FILE,
+    Run,
+    Selected,
+)
 from optimize.synthesis.sign_test import AtomDirection, OptimizedWeight, SignTestResult, sign_test
 from optimize.synthesis.streams import synthesize
 from trademl.errors import DataError, GateFailed
+from trademl.quant.arrays import FloatArray
 
 QUARANTINE = "quality.quarantine_bars"
 
@@ -116,13 +126,42 @@ def choose(run: Run, pool: Pool, aggregation: Aggregation, toxic: frozenset[str]
         )
         atoms = [{key: winner[key] for key in _ATOM_KEYS} for winner in winners]
         out.output_hashes |= run.writer.json(run.data / "atoms.json", {"atoms": atoms})
+        attribution = _attribute(run, pool, inference, cluster_of, toxic, result)
+        out.output_hashes |= run.writer.json(
+            run.data / ATTRIBUTION_FILE, attribution.record(inference)
+        )
         out.metrics |= {
             **funnel,
             "relaxation_stage": result.stage,
             "scarcity": result.is_scarce,
             "vetoes": veto_counts(result),
         }
-    return Selected(pool, aggregation, inference, clusters, result, funnel)
+    return Selected(pool, aggregation, inference, clusters, result, funnel, attribution)
+
+
+def _attribute(
+    run: Run,
+    pool: Pool,
+    inference: Inference,
+    cluster_of: Mapping[str, int],
+    toxic: frozenset[str],
+    result: HtrResult,
+) -> Attribution:
+    without = select_without_model(pool, inference, cluster_of, run.profile, toxic, result)
+    return attribute(pool, inference, result, _model_terms(run, pool, result), without)
+
+
+def _model_terms(run: Run, pool: Pool, result: HtrResult) -> dict[str, FloatArray]:
+    """What the model's features say for each winner; of the winners only, because it is slow."""
+    ranking = run.profile.ranking.get(MODEL_SCORE)
+    if run.model is None or ranking is None:
+        return {}
+    names = [won.scored.candidate.atom_id for won in result.winners]
+    kept = pool.keep(set(names))
+    place = {item.atom_id: row for row, item in enumerate(kept.candidates)}
+    values = contributions(run.model, kept)[[place[name] for name in names]]
+    sign = -1.0 if ranking.directional and run.profile.direction == "SHORT" else 1.0
+    return {name: sign * values[:, column] for column, name in enumerate(run.model.features)}
 
 
 _ATOM_KEYS = (

@@ -15,6 +15,7 @@ from ingest.sync import run_ingest
 from simulator.market.clocks import market_clock, previous_clock
 from simulator.market.simulate import simulate_market
 from simulator.replay.server import ReplayServer
+from trademl.cli.demo_summary import Sleeve, require_selection, summary_lines, write_summary
 from trademl.cli.options import data_option
 from trademl.clock import iso
 from trademl.errors import DataError, GateFailed
@@ -29,7 +30,10 @@ from trademl.settings import Settings
 SEED = 7
 FAULTS = "429:0.02,5xx:0.02,cut:0.01,malformed:0.01;seed=7"
 EQUITY_PROFILES = ("us_equities_long", "us_equities_short")
-CRYPTO_PROFILE = "crypto_long"
+CRYPTO_PROFILES = ("crypto_long",)
+SMALL_MARKET = 200
+"""With fewer names the profiles ending in ``_demo`` choose few of them: the standard ones take 15
+to 25, which would be nearly all that is eligible."""
 FULL_HISTORY_YEARS = 15
 SHOWN_WEIGHTS = 5
 
@@ -65,17 +69,36 @@ def run_demo(market: Path, data_dir: Path, *, is_simulated: bool) -> None:
     first = _night(market, data_dir, nights[0], FAULTS if is_simulated else "")
     _night(market, data_dir, nights[1], FAULTS if is_simulated else "")
     defects = _defects(market, data_dir, first) if is_simulated else None
-    reports = []
     if (market / "equities_daily.parquet").exists():
         _train(market, data_dir, is_simulated)
-        reports += [
-            _alpha(name, data_dir, nights[1], defects, is_simulated) for name in EQUITY_PROFILES
-        ]
-    if (market / "crypto_daily.parquet").exists():
-        reports.append(_alpha(CRYPTO_PROFILE, data_dir, nights[1], defects, is_simulated))
+    sleeves = [
+        _alpha(name, data_dir, nights[1], defects, is_simulated) for name in profiles_of(market)
+    ]
+    _tell_together(data_dir, sleeves, is_simulated)
     say(f"done on a {'SIMULATED' if is_simulated else 'given'} market; open the reports:")
-    for report in reports:
-        click.echo(f"  {report}")
+    for sleeve in sleeves:
+        click.echo(f"  {sleeve.report}")
+
+
+def profiles_of(market: Path) -> list[str]:
+    """What the market can feed: the standard profiles, or those for few names."""
+    chosen = []
+    for table, profiles in (("equities", EQUITY_PROFILES), ("crypto", CRYPTO_PROFILES)):
+        path = market / f"{table}_daily.parquet"
+        if path.exists():
+            names = len(pc.unique(pq.read_table(path, columns=["symbol"])["symbol"]))
+            chosen += [f"{name}_demo" if names < SMALL_MARKET else name for name in profiles]
+    return chosen
+
+
+def _tell_together(data_dir: Path, sleeves: list[Sleeve], is_simulated: bool) -> None:
+    version = lake.find_version(data_dir)
+    path = write_summary(data_dir, version.name, sleeves)
+    say(f"the sleeves of version {version.name} together ({path}):")
+    for line in summary_lines(sleeves):
+        click.echo(f"  {line}")
+    if is_simulated:
+        require_selection(sleeves)
 
 
 def _night(market: Path, data_dir: Path, clock: datetime, faults: str) -> lake.Version:
@@ -184,7 +207,7 @@ def _alpha(
     clock: datetime,
     defects: tuple[DefectRow, ...] | None,
     is_simulated: bool,
-) -> Path:
+) -> Sleeve:
     from optimize.profiles import load_profile
     from optimize.sleeve.context import profile_hash
     from optimize.sleeve.report import ReportExtras
@@ -211,7 +234,18 @@ def _alpha(
     click.echo(f"  top {result.primary} weights:")
     for symbol, weight in result.weights[:SHOWN_WEIGHTS]:
         click.echo(f"    {symbol:12} {weight:+8.2%}")
-    return result.report
+    without = result.without_model
+    return Sleeve(
+        profile=profile,
+        asset_class=chosen.asset_class,
+        run_id=run_id,
+        weights=result.weights,
+        eligible=result.eligible,
+        winners=result.winners,
+        entered=without.entered if without else None,
+        displaced=without.displaced if without else None,
+        report=result.report,
+    )
 
 
 def _tell_some_splits(line: str) -> None:

@@ -1,7 +1,9 @@
 """One self-contained HTML page per run: no script, no font, no link to anywhere else."""
 
 from trademl.report.inputs import (
+    ChoiceRows,
     ClusterRow,
+    ContributionRow,
     CoverageRow,
     DefectRow,
     GateRow,
@@ -16,7 +18,9 @@ from trademl.report.inputs import (
 from trademl.report.page import render_report
 
 __all__ = [
+    "ChoiceRows",
     "ClusterRow",
+    "ContributionRow",
     "CoverageRow",
     "DefectRow",
     "GateRow",

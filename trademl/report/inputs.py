@@ -69,6 +69,41 @@ class SolverRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ContributionRow:
+    """What one feature added for each name of a table, and on average over all chosen names.
+
+    Attributes:
+        note: How it is weighted, for features of the ranking.
+    """
+
+    name: str
+    note: str
+    mean: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceRows:
+    """Why the chosen names were chosen.
+
+    Attributes:
+        symbols: The columns of both tables, best score first.
+        ranking: Summands of ln(score) beyond the pool's mean, and their sum as the last row.
+        model: Summands of the model's score, positive for the choice; empty without a model.
+        entered: Chosen only because of the model.
+        displaced: Not chosen because of the model.
+        is_model_ranked: Whether a model's score was among the ranked features.
+    """
+
+    symbols: tuple[str, ...]
+    ranking: tuple[ContributionRow, ...]
+    model: tuple[ContributionRow, ...]
+    entered: tuple[str, ...]
+    displaced: tuple[str, ...]
+    is_model_ranked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CoverageRow:
     """Partitions of one table in one year by status."""
 
@@ -136,6 +171,7 @@ class ReportInputs:
         funnel: Stage of recruitment to the number left.
         vetoes: Reason to the number of candidates it applied to.
         left_out: What was kept away, by rule.
+        choice: Why the names were chosen, None where it is not known.
         model: The training report as a dict, None where no model was used.
         defects: None where the market has no list of planted defects.
     """
@@ -157,6 +193,7 @@ class ReportInputs:
     left_out: tuple[LeftOutRow, ...] = ()
     disclosures: tuple[str, ...] = ()
     heat_maps: tuple[HeatMap, ...] = ()
+    choice: ChoiceRows | None = None
     model: Mapping[str, Any] | None = None
     defects: tuple[DefectRow, ...] | None = None
     is_simulated: bool = False

@@ -24,7 +24,12 @@ def render_report(inputs: ReportInputs) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=_percent, signed=_signed, number=_number, count=_count, compact=_compact
+        percent=_percent,
+        signed=_signed,
+        number=_number,
+        plus=_plus,
+        count=_count,
+        compact=_compact,
     )
     return environment.get_template(TEMPLATE).render(
         inputs=inputs,
@@ -155,6 +160,11 @@ def _number(value: float | None, digits: int = 2) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:,.{digits}f}".replace("-", "\u2212")
+
+
+def _plus(value: float, digits: int) -> str:
+    """A number with its sign, also where it is positive."""
+    return f"{value:+,.{digits}f}".replace("-", "\u2212")
 
 
 def _compact(value: float | None) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -214,6 +215,42 @@ def test_the_model_is_pinned_and_its_score_is_ranked(results: dict[str, AlphaRes
         assert values.max() <= 1.0
     crypto = load(results["crypto_long"].root, "data/inference_metadata.json")
     assert crypto["absent_features"] == ["model_score"]
+
+
+@pytest.mark.parametrize(("profile", "sign"), [("us_equities_long", 1), ("us_equities_short", -1)])
+def test_the_run_tells_what_made_the_names(
+    results: dict[str, AlphaResult], profile: str, sign: int
+) -> None:
+    """Terms of the ranking add up to the score, terms of the model to its prediction."""
+    root = results[profile].root
+    found = load(root, "data/attribution.json")
+    outputs = pq.read_table(root / "data/inference_outputs.parquet").to_pydict()
+    logs = dict(zip(outputs["atom_id"], np.log(outputs["alpha_score"]), strict=True))
+    pool_mean = np.mean(list(logs.values()))
+    booster = lightgbm.Booster(model_file=str(root / "config/model/model.txt"))
+    features = pq.read_table(root / "data/features_slice.parquet").to_pandas().set_index("symbol")
+    inputs = features[booster.feature_name()].astype(np.float32)
+    predicted = dict(zip(inputs.index, booster.predict(inputs), strict=True))
+    base = booster.predict(inputs.iloc[:1], pred_contrib=True)[0, -1]
+    assert len(found["names"]) == len(results[profile].weights) == results[profile].winners
+    for row in found["names"]:
+        lead = logs[row["atom_id"]] - pool_mean
+        assert sum(row["ranked"].values()) == pytest.approx(lead, rel=1e-9)
+        above = sign * (predicted[row["symbol"]] - base)
+        assert sum(row["model"].values()) == pytest.approx(above, abs=1e-12)
+    names = {row["symbol"] for row in found["names"]}
+    assert set(found["without_model"]["entered"]) <= names
+    assert not set(found["without_model"]["displaced"]) & names
+    page = results[profile].report.read_text()
+    assert "Why these names" in page
+    assert "TreeSHAP" in page
+
+
+def test_a_sleeve_without_a_model_says_so(results: dict[str, AlphaResult]) -> None:
+    found = load(results["crypto_long"].root, "data/attribution.json")
+    assert found["without_model"] is None
+    assert found["model"] == {}
+    assert "No model's score was ranked" in results["crypto_long"].report.read_text()
 
 
 def test_toxic_names_are_vetoed_by_name_with_the_reason(results: dict[str, AlphaResult]) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from optimize.profiles import load_profile, profile_names
+from optimize.profiles import demo_profile_names, load_profile, profile_names
 from trademl.errors import ConfigError
 
 
@@ -16,7 +16,7 @@ MINIMAL = "name: mine\nasset_class: equity\ndirection: LONG\n"
 
 def test_the_packaged_profiles_load_and_differ_where_they_should() -> None:
     assert {"crypto_long", "us_equities_long", "us_equities_short"} <= set(profile_names())
-    for name in profile_names():
+    for name in [*profile_names(), *demo_profile_names()]:
         assert load_profile(name).name == name
     long, short, crypto = (
         load_profile(name) for name in ("us_equities_long", "us_equities_short", "crypto_long")
@@ -30,6 +30,22 @@ def test_the_packaged_profiles_load_and_differ_where_they_should() -> None:
     assert not crypto.model.required
     assert {profile.risk.cluster_cap for profile in (long, short, crypto)} == {0.25}
     assert long.ranking["momentum"].weight == 1.7469
+
+
+def test_the_demos_profiles_trade_the_same_and_take_fewer_names() -> None:
+    assert demo_profile_names() == [
+        "crypto_long_demo",
+        "us_equities_long_demo",
+        "us_equities_short_demo",
+    ]
+    for name in demo_profile_names():
+        few, standard = load_profile(name), load_profile(name.removesuffix("_demo"))
+        assert few.direction == standard.direction
+        assert few.data == standard.data
+        assert few.selection.hard == standard.selection.hard
+        assert few.model == standard.model
+        assert few.selection.max_winners <= 6
+        assert few.risk.name_cap * few.selection.max_winners > 1.0
 
 
 def test_a_profile_file_overrides_single_keys_of_the_defaults(tmp_path: Path) -> None:

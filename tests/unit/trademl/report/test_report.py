@@ -6,8 +6,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from tests.support.runs import without_drawing
 from trademl.report import (
+    ChoiceRows,
     ClusterRow,
+    ContributionRow,
     CoverageRow,
     DefectRow,
     GateRow,
@@ -53,6 +56,17 @@ def make_inputs() -> ReportInputs:
         coverage=(CoverageRow("curated/equities_ohlcv_adj", 2019, 100, 98, 1, 1),),
         survivorship=(SurvivorshipRow("SP500", date(2019, 1, 2), 500, 380),),
         disclosures=("In sample.",),
+        choice=ChoiceRows(
+            symbols=("AAA", "BBB"),
+            ranking=(
+                ContributionRow("model_score", "6, rank", 1.25, (1.75, 0.75)),
+                ContributionRow("sum", "", 1.5, (2.0, 1.0)),
+            ),
+            model=(ContributionRow("feat_mom_60", "", -0.0123, (0.004, -0.0286)),),
+            entered=("BBB",),
+            displaced=("CCC", "DDD"),
+            is_model_ranked=True,
+        ),
         model={
             "model_id": "m7",
             "score": {"ic": 0.0312, "sharpe_ann": 0.9, "path_sharpe_ann": [0.5, 1.5]},
@@ -132,6 +146,10 @@ def test_the_page_says_what_it_was_given() -> None:
         "abc123",
         "In sample.",
         "soft momentum 3",
+        "Without the model's score 1 of the 2 names would not be here: BBB . "
+        "Chosen instead would be: CCC, DDD .",
+        "model score 6, rank +1.25 +1.75 +0.75",
+        "mom 60 −0.0123 +0.0040 −0.0286",
     ):
         assert said in page, said
 
@@ -149,6 +167,14 @@ def test_all_text_is_escaped() -> None:
         coverage=(CoverageRow(EVIL, 2019, 1, 1, 0, 0),),
         disclosures=(EVIL,),
         lineage={EVIL: EVIL},
+        choice=ChoiceRows(
+            (EVIL,),
+            (ContributionRow(EVIL, EVIL, 0.0, (0.0,)),),
+            (ContributionRow(EVIL, EVIL, 0.0, (0.0,)),),
+            (EVIL,),
+            (EVIL,),
+            is_model_ranked=True,
+        ),
         model={"model_id": EVIL, "controls": [{"name": EVIL, "note": EVIL}], "disclosures": [EVIL]},
     )
     page = render_report(evil)
@@ -167,6 +193,22 @@ def test_sections_without_data_are_absent() -> None:
     assert "Planted defects" not in page
     assert "ranks without a trained model" in page
     assert parse(page).tags.count("svg") == 4
+
+
+def test_the_page_says_where_a_model_changed_nothing_or_was_not_asked() -> None:
+    inputs = make_inputs()
+    assert inputs.choice is not None
+    agreed = replace(inputs.choice, entered=(), displaced=())
+    unasked = replace(agreed, model=(), is_model_ranked=False)
+    with without_drawing():
+        same, none, absent = (
+            render_report(replace(inputs, choice=choice)) for choice in (agreed, unasked, None)
+        )
+    assert "Without the model's score the same names would be chosen." in same
+    assert "No model's score was ranked" in none
+    assert "TreeSHAP" in same
+    assert "TreeSHAP" not in none
+    assert "Why these names" not in absent
 
 
 def test_an_uncaught_defect_is_said_to_be_one() -> None:
