@@ -24,22 +24,13 @@ REASONS = {
         group by reason
     """,
     "reference.universe": """
-        with rules as (
-            unpivot (
-                select
-                    symbol, not is_common as not_common, not is_listed as not_listed,
-                    not has_price as price_too_low, not has_adv60 as volume_too_low,
-                    not is_seasoned as history_too_short
-                from reference.universe
-                where session_date = $day and $asset_class = 'equity'
-            )
-            on not_common, not_listed, price_too_low, volume_too_low, history_too_short
-            into name reason value is_broken
-        )
         select
-            'Names' as what, upper(reason) as reason, count(*) as number,
-            list(symbol order by symbol) as names
-        from rules where is_broken group by reason
+            'Names' as what,
+            case when rule = 'SHARE_CLASS' then 'SHARE_CLASS ' || share_class else rule end as reason,
+            count(*) as number, list(symbol order by symbol) as names
+        from reference.universe
+        where $asset_class = 'equity' and session_date = $day and not is_eligible
+        group by reason
     """,
     "reference.symbols": """
         select

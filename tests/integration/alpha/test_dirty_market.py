@@ -85,7 +85,7 @@ def test_the_main_job_ends_with_weights(page):
     [
         ("Bars", "value missing", 3, "null"),
         ("Bars", "conflicting rows", 6, "conflict"),
-        ("Names", "not common", 1, "etf"),
+        ("Names", "share class etf", 1, "etf"),
         ("Returns", "long gap", 1, "reused"),
     ],
 )
