@@ -26,7 +26,7 @@ REASONS = {
     "reference.universe": """
         select
             'Names' as what,
-            case when rule = 'SHARE_CLASS' then 'SHARE_CLASS ' || share_class else rule end as reason,
+            rule || case when rule = 'SHARE_CLASS' then ' ' || share_class else '' end as reason,
             count(*) as number, list(symbol order by symbol) as names
         from reference.universe
         where $asset_class = 'equity' and session_date = $day and not is_eligible
