@@ -164,7 +164,7 @@ def _number(value: float | None, digits: int = 2) -> str:
 
 def _plus(value: float, digits: int) -> str:
     """A number with its sign, also where it is positive."""
-    return f"{value:+,.{digits}f}".replace("-", "\u2212")
+    return f"{value:+z,.{digits}f}".replace("-", "\u2212")
 
 
 def _compact(value: float | None) -> str:

@@ -60,6 +60,7 @@ def make_inputs() -> ReportInputs:
             symbols=("AAA", "BBB"),
             ranking=(
                 ContributionRow("model_score", "6, rank", 1.25, (1.75, 0.75)),
+                ContributionRow("survival", "1.4, cdf", -1e-9, (0.0, -0.004)),
                 ContributionRow("sum", "", 1.5, (2.0, 1.0)),
             ),
             model=(ContributionRow("feat_mom_60", "", -0.0123, (0.004, -0.0286)),),
@@ -149,6 +150,7 @@ def test_the_page_says_what_it_was_given() -> None:
         "Without the model's score 1 of the 2 names would not be here: BBB . "
         "Chosen instead would be: CCC, DDD .",
         "model score 6, rank +1.25 +1.75 +0.75",
+        "survival 1.4, cdf +0.00 +0.00 +0.00",
         "mom 60 −0.0123 +0.0040 −0.0286",
     ):
         assert said in page, said
