@@ -86,6 +86,8 @@ class Settings(BaseSettings):
             the others.
         max_days_per_task: Upper bound on the days of a backfill task, beside the dataset's own.
         forward_quota: FORWARD tasks that are served before all others in each cycle, at least 1.
+        actions_recent_days: Days of splits and dividends that are asked again each time.
+        actions_all_days: Days after which all of them are asked again.
         min_green_fraction: GREEN fraction that stage gating asks for, up to 1.
         maintenance_time: When maintenance and the heavy audit run, local to ``timezone``.
         timezone: The node's time zone.
@@ -111,6 +113,8 @@ class Settings(BaseSettings):
     freeze_seconds: dict[str, _Seconds]
     max_days_per_task: _Days = _named("BACKFILL_MAX_DAYS_PER_TASK")
     forward_quota: Annotated[int, Field(ge=1)]
+    actions_recent_days: _Days
+    actions_all_days: _Days
     min_green_fraction: _Fraction = _named("BACKFILL_MIN_GREEN_FRAC")
     maintenance_time: time
     timezone: str

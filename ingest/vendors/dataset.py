@@ -230,7 +230,33 @@ def calendar_window(job: Job, _before: list[Envelope]) -> Span:
 
 
 def actions_window(job: Job, before: list[Envelope]) -> Span:
-    """From the last complete fetch on, with a margin on both sides."""
-    whole = [envelope.ingested_at.date() for envelope in before if not envelope.symbols]
-    start = max(whole) - ACTIONS_MARGIN if whole and not job.symbols else EQUITY_HISTORY
+    """All ex-dates once in ``actions_all_days``, else those from ``actions_recent_days`` on.
+
+    What is asked again tells a moved ex-date, a corrected amount and a withdrawal.
+    """
+    every_day = [envelope for envelope in before if _is_history(envelope)]
+    last = max((envelope.ingested_at for envelope in every_day), default=None)
+    days = timedelta(days=job.settings.actions_all_days)
+    if not job.start and (last is None or job.clock.date() - last.date() >= days):
+        return EQUITY_HISTORY, job.end or job.clock.date() + ACTIONS_MARGIN
+    return recent_actions_window(job, before)
+
+
+def recent_actions_window(job: Job, before: list[Envelope]) -> Span:
+    """From ``actions_recent_days`` before the last complete fetch on, with a margin after today."""
+    whole = [envelope.ingested_at.date() for envelope in before if _is_complete(envelope)]
+    days = timedelta(days=job.settings.actions_recent_days)
+    start = max(whole) - days if whole and not job.symbols else EQUITY_HISTORY
     return job.start or start, job.end or job.clock.date() + ACTIONS_MARGIN
+
+
+def _is_complete(envelope: Envelope) -> bool:
+    """Whether it asked for all symbols, up to the day of asking."""
+    is_up_to_date = envelope.end is None or envelope.end >= envelope.ingested_at.date()
+    return not envelope.symbols and is_up_to_date
+
+
+def _is_history(envelope: Envelope) -> bool:
+    """Whether it asked for all symbols and days."""
+    is_from_the_beginning = envelope.start is None or envelope.start <= EQUITY_HISTORY
+    return is_from_the_beginning and _is_complete(envelope)

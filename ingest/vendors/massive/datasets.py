@@ -22,11 +22,11 @@ from ingest.vendors.dataset import (
     YEAR,
     BarColumns,
     Vendor,
-    actions_window,
     bar_dataset,
     market_bar_dataset,
     named_symbols,
     newest_rows,
+    recent_actions_window,
     reference_dataset,
 )
 from ingest.vendors.massive import bars as massive_bars
@@ -155,14 +155,14 @@ VENDOR = Vendor(
         bar_dataset(_MINUTE_BARS, keeps_history=True, is_stand_in=True),
         reference_dataset(
             ReferenceSource(
-                schema.SPLITS, "corp_actions_splits", actions_window, _splits, by_symbol=True
+                schema.SPLITS, "corp_actions_splits", recent_actions_window, _splits, by_symbol=True
             )
         ),
         reference_dataset(
             ReferenceSource(
                 schema.DIVIDENDS,
                 "corp_actions_dividends",
-                actions_window,
+                recent_actions_window,
                 _dividends,
                 by_symbol=True,
             )
