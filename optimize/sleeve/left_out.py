@@ -23,7 +23,7 @@ REASONS = {
         where $asset_class = 'equity' and verdict = 'rejected' and ex_date <= $day
         group by reason
     """,
-    "reference.universe": """
+    "reference.universe_counts": """
         select
             'Names' as what,
             rule || case when rule = 'SHARE_CLASS' then ' ' || share_class else '' end as reason,
