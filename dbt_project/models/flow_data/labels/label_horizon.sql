@@ -64,28 +64,26 @@ held as (
 
 ended as (
     select
-        held.*,
-        case
-            when held.entry_price is null then 'not_entered'
-            when held.end_price is not null then 'horizon'
-            else interruptions.exit_reason
-        end as exit_reason,
-        case
-            when held.entry_price is null then 0
-            else coalesce(held.end_price, interruptions.exit_price) / held.entry_price - 1
-        end as ret,
-        case when held.entry_price is not null and held.end_price is null then interruptions.exit_date end as late_date,
-        case
-            when held.entry_price is null then null
-            when held.end_price is not null then held.end_known_at
-            else interruptions.known_at
-        end as exit_known_at,
-        held.entry_price is null
-        or held.entry_faults = case when held.end_price is null then interruptions.faults_before else held.end_faults end
-            as is_told_right
+        *,
+        case when entry_price is null then 'not_entered' else 'horizon' end as exit_reason,
+        case when entry_price is null then 0 else end_price / entry_price - 1 end as ret,
+        cast(null as date) as late_date,
+        case when entry_price is not null then end_known_at end as exit_known_at,
+        entry_price is null or entry_faults = end_faults as is_told_right
     from held
-    asof left join interruptions
+    where entry_price is null or end_price is not null
+    union all
+    select
+        held.*,
+        interruptions.exit_reason,
+        interruptions.exit_price / held.entry_price - 1 as ret,
+        interruptions.exit_date as late_date,
+        interruptions.known_at as exit_known_at,
+        held.entry_faults = interruptions.faults_before as is_told_right
+    from held
+    asof inner join interruptions
         on held.security_id = interruptions.security_id and held.end_number > interruptions.last_number
+    where held.entry_price is not null and held.end_price is null
 ),
 
 -- A removed company's own return is known sooner, but not what its peers make until the horizon's end.
