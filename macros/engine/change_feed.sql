@@ -29,7 +29,10 @@
 {% macro compared() %}
     {% do return({
         'corp_actions': ('ex_date', 'security_id, symbol, event_type, ex_date, ratio, cash_usd, reject_reason'),
-        'delistings': ('last_session_date', 'security_id, last_session_date, delist_date, known_at'),
+        'delistings': (
+            'last_session_date',
+            'security_id, last_session_date, delist_date, terminal_reason, terminal_value_usd, terminal_date, known_at'
+        ),
         'crypto_ohlcv': (
             'session_date', 'symbol, session_date, open, high, low, close, quote_volume_usd, ret, reject_reason'
         ),

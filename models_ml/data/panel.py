@@ -20,10 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from models_ml.profile import TrainingProfile
+from models_ml.profile import LabelChoice, TrainingProfile
 from trademl.errors import ConfigError, DataError
 
 BATCH_ROWS = 65_536
+
+ENDINGS = (
+    *("horizon", "not_entered", "next_price", "worthless", "cash_merger", "stock_merger"),
+    *("unknown_removal", "long_halt"),
+)
+"""The values of ``exit_reason`` of a label, see its description in the lake."""
 
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
@@ -53,6 +59,7 @@ class Panel:
         next_close_ret: The same to the next close.
         known_at: datetime64[us], UTC: when features and label were both known; NaT where one was
             never.
+        ending: Index into ``ENDINGS``: how the label's position ended.
     """
 
     features: Matrix
@@ -71,6 +78,7 @@ class Panel:
     next_open_ret: Floats
     next_close_ret: Floats
     known_at: Dates
+    ending: Codes
 
     def __len__(self) -> int:
         return len(self.session)
@@ -105,6 +113,11 @@ class Panel:
         at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
         return np.where(keys[at] == wanted, at, -1)
 
+    def endings(self) -> dict[str, int]:
+        """How many labels ended in each way that occurs, in the order of ``ENDINGS``."""
+        counts = np.bincount(self.ending, minlength=len(ENDINGS))
+        return {name: int(n) for name, n in zip(ENDINGS, counts, strict=True) if n}
+
     def digest(self) -> str:
         """SHA-256 over all content: what "the same data" means for a model id."""
         state = hashlib.sha256()
@@ -118,7 +131,7 @@ class Panel:
 
 _CODES = ("security", "symbol", "session", "label_start", "label_end")
 _RETURNS = ("ret", "ret_rel", "next_open_ret", "next_close_ret")
-_ROW_FIELDS = (*_CODES, *_RETURNS, "known_at")
+_ROW_FIELDS = (*_CODES, *_RETURNS, "known_at", "ending")
 
 
 def load_panel(
@@ -148,7 +161,8 @@ def load_panel(
         names, absent = choose_features(profile.features, tuple(features.columns))
         if left_out:
             features = features.filter(features.security_id.notin(left_out))
-        rows = _joined(features, labels, _moves(bars), names, profile.label.horizon)
+        labels = _finished(labels, profile.label)
+        rows = _joined(features, labels, _moves(bars), names)
         count = int(backend.execute(rows.count()))
         if count == 0:
             raise DataError(
@@ -201,13 +215,34 @@ def _moves(bars: Any) -> Any:
     )
 
 
-def _joined(features: Any, labels: Any, moves: Any, names: tuple[str, ...], horizon: int) -> Any:
+def _finished(labels: Any, label: LabelChoice) -> Any:
+    """The labels of the horizon, with the profile's loss where the lake does not know one.
+
+    No peer is compared with such a label (they are known too late), so that ``ret_rel`` moves by as
+    much as ``ret`` does.
+    """
+    if "exit_reason" not in labels.columns:
+        raise DataError(
+            "labels.label_horizon has no exit_reason: build the lake again with --full-refresh"
+        )
+    finished = labels.filter(
+        labels.horizon == label.horizon, labels.ret.notnull(), labels.ret_rel.notnull()
+    )
+    lost = finished.exit_reason.cases(
+        ("unknown_removal", label.losses.unknown_removal_return),
+        ("long_halt", label.losses.long_halt_return),
+        else_=0.0,
+    )
+    change = (1 + finished.ret) * lost
+    return finished.mutate(ret=finished.ret + change, ret_rel=finished.ret_rel + change)
+
+
+def _joined(features: Any, labels: Any, moves: Any, names: tuple[str, ...]) -> Any:
     keys = ["security_id", "session_date"]
     eligible = features.filter(features.asset_class == "equity", features.is_eligible)
-    finished = labels.filter(
-        labels.horizon == horizon, labels.ret.notnull(), labels.ret_rel.notnull()
+    label = labels.select(
+        *keys, "t0", "t1", "ret", "ret_rel", "exit_reason", label_known_at=labels.known_at
     )
-    label = finished.select(*keys, "t0", "t1", "ret", "ret_rel", label_known_at=finished.known_at)
     rows = (
         eligible.select(*keys, "symbol", "known_at", *names)
         .join(label, keys)
@@ -223,6 +258,7 @@ def _read(
     backend: Any, rows: Any, names: tuple[str, ...], absent: tuple[str, ...], count: int
 ) -> Panel:
     known = {name: _distinct(backend, rows[name]) for name in ("security_id", "symbol")}
+    known["exit_reason"] = pa.array(ENDINGS)
     features, columns = _stream(backend, rows, names, known, count)
     dates = [columns[name] for name in ("session_date", "t0", "t1")]
     sessions = np.unique(np.concatenate([np.unique(column) for column in dates]))
@@ -239,6 +275,7 @@ def _read(
         session=session,
         label_start=start,
         label_end=end,
+        ending=columns["exit_reason"],
         **{name: columns[name] for name in (*_RETURNS, "known_at")},
     )
     _check(panel)

@@ -1,7 +1,7 @@
 """The model card: the full report of a training, as typed records and as JSON."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -21,6 +21,7 @@ class PanelFacts:
     Attributes:
         rows_before_gate_window: Rows older than the longest window that the gate looked at.
         null_share: Per feature, the share of rows without a value.
+        label_endings: How many labels ended in which way (``ENDINGS``); empty in reports of before.
     """
 
     rows: int
@@ -33,6 +34,7 @@ class PanelFacts:
     rows_before_gate_window: int
     absent_features: tuple[str, ...]
     null_share: dict[str, float]
+    label_endings: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ def panel_facts(
         rows_before_gate_window=int(np.sum(dates < window_start)),
         absent_features=panel.absent_features,
         null_share=dict(zip(panel.feature_names, nulls, strict=True)),
+        label_endings=panel.endings(),
     )
 
 
@@ -134,6 +137,7 @@ def summary(report: TrainingReport) -> list[str]:
         f"{report.model} {report.model_id} on version {report.version} ({panel.rows} rows, "
         f"{panel.securities} names, {panel.first_session} to {panel.last_session})",
         *(f"gate {check.line()}" for check in report.gates),
+        endings_line(panel),
         *(f"note: {note}" for note in report.disclosures),
         f"chosen {report.chosen} of {len(report.trials)} trials: rank IC {score.ic:+.4f} "
         f"(t {score.ic_t:+.1f}), "
@@ -146,3 +150,9 @@ def summary(report: TrainingReport) -> list[str]:
         f"ONNX: largest difference {report.parity.max_difference:.1e} over "
         f"{report.parity.rows} rows, {report.parity.share_beyond_1e5:.2%} beyond 1e-5",
     ]
+
+
+def endings_line(panel: PanelFacts) -> str:
+    """How the labels' positions ended, as one line for people."""
+    counts = ", ".join(f"{name} {count}" for name, count in panel.label_endings.items())
+    return f"labels by end: {counts or 'not counted'}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models_ml.data.panel import Panel
 from models_ml.data.ranking import Floats, centered_ranks, newey_west_t, rank_ic, starts_of
 from models_ml.profile import TrainingProfile
-from models_ml.validation.strategy import BPS, make_tape, strategy_returns
+from models_ml.validation.strategy import make_tape, strategy_returns
 from trademl.quant.deflated_sharpe import effective_length
 from trademl.quant.metrics import max_drawdown, sharpe_ratio, skew_and_kurtosis
 
@@ -30,8 +30,8 @@ class Score:
         skew: Of the median path's returns.
         kurtosis: Of the median path's returns, raw.
         max_drawdown: Of the median path, a negative ratio.
-        gross_sharpe_ann: Of the median path before costs.
-        double_cost_sharpe_ann: Of the median path at twice the costs.
+        gross_sharpe_ann: Of the median path before costs and borrowing.
+        double_cost_sharpe_ann: Of the median path at twice the costs, borrowing among them.
         turnover: Mean traded notional per period and unit of capital.
         effective_periods: ``n_periods`` corrected for the autocorrelation of the median path's
             returns; None in reports of before.
@@ -108,8 +108,7 @@ def evaluate(panel: Panel, profile: TrainingProfile, paths: NDArray[np.float32])
         kurtosis=kurtosis,
         max_drawdown=max_drawdown(median.net),
         gross_sharpe_ann=_sharpe(median.gross) * annual,
-        double_cost_sharpe_ann=annual
-        * _sharpe(median.gross - 2 * median.turnover * profile.strategy.cost_bps * BPS),
+        double_cost_sharpe_ann=annual * _sharpe(2 * median.net - median.gross),
         turnover=float(median.turnover.mean()),
         effective_periods=effective_length(median.net),
     )

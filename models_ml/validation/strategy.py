@@ -2,8 +2,8 @@
 
 Every ``horizon`` sessions the names are ranked, the best (and worst) quantile is bought (and sold)
 with equal weights and held until the next time, which is what the label's return measures; nothing
-overlaps. The cost is charged on every traded notional; drift of the weights within a period is
-ignored.
+overlaps, but for what is held over a halt. The cost is charged on every traded notional, the borrow
+rate on every short for as long as it is held; drift of the weights within a period is ignored.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models_ml.data.panel import Panel
+from models_ml.data.panel import ENDINGS, Panel
 from models_ml.data.ranking import Floats, Indices, group_ranks, sizes_of, starts_of
 from models_ml.profile import Strategy, TrainingProfile
 
@@ -28,6 +28,7 @@ class Tape:
         period: Period of each row.
         security: Security code of each row.
         ret: Return of each row over the period.
+        years: How long each row's position is held; none where none could be entered.
         n_securities: Codes are below it.
         periods_per_year: For annualizing.
     """
@@ -37,6 +38,7 @@ class Tape:
     period: Indices
     security: NDArray[np.int32]
     ret: Floats
+    years: Floats
     n_securities: int
     periods_per_year: float
 
@@ -46,8 +48,8 @@ class Returns:
     """Per-period returns of one strategy.
 
     Attributes:
-        net: (periods,) after costs.
-        gross: (periods,) before costs.
+        net: (periods,) after costs and borrowing.
+        gross: (periods,) before them.
         turnover: (periods,) traded notional per unit of capital.
     """
 
@@ -62,9 +64,17 @@ def make_tape(panel: Panel, profile: TrainingProfile) -> Tape:
     rows = np.flatnonzero((panel.session - panel.session[0]) % horizon == 0)
     starts = starts_of(panel.session[rows])
     period = np.repeat(np.arange(len(starts)), sizes_of(starts, len(rows)))
-    per_year = profile.strategy.sessions_per_year / horizon
+    per_year = profile.strategy.sessions_per_year
+    is_held = panel.ending[rows] != ENDINGS.index("not_entered")
     return Tape(
-        rows, starts, period, panel.security[rows], panel.ret[rows], len(panel.securities), per_year
+        rows=rows,
+        starts=starts,
+        period=period,
+        security=panel.security[rows],
+        ret=panel.ret[rows],
+        years=is_held * (panel.label_end - panel.label_start)[rows] / per_year,
+        n_securities=len(panel.securities),
+        periods_per_year=per_year / horizon,
     )
 
 
@@ -87,7 +97,9 @@ def strategy_returns(tape: Tape, prediction: NDArray[np.float32], strategy: Stra
     if strategy.kind == "long_only":
         gross -= np.add.reduceat(tape.ret, tape.starts) / sizes_of(tape.starts, len(tape.rows))
     turnover = _turnover(weights, tape)
-    return Returns(gross - turnover * strategy.cost_bps * BPS, gross, turnover)
+    short_years = np.add.reduceat(np.maximum(-weights, 0) * tape.years, tape.starts)
+    paid = turnover * strategy.cost_bps * BPS + short_years * strategy.borrow_rate_ann
+    return Returns(gross - paid, gross, turnover)
 
 
 def _unit(selected: Floats, tape: Tape) -> Floats:

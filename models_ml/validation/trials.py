@@ -184,6 +184,7 @@ def configuration_id(
     for name in ("purpose", "threads", "gates", "universe"):
         del chosen[name]
     del chosen["trials"]["grid"], chosen["controls"]["plausible"]
+    del chosen["label"]["losses"]["reason"]
     chosen |= {"features": features, "lightgbm": {**profile.lightgbm, **params}}
     text = json.dumps(chosen, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

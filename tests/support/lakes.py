@@ -71,7 +71,18 @@ POINT_IN_TIME = (
     Table("features.feat_complexity", BARS),
     Table("reference.universe", BARS),
     Table("reference.corp_actions", "security_id, event_type, ex_date", "known_at <= $t"),
-    Table("reference.delistings", "security_id", "known_at <= $t"),
+    Table(
+        "reference.delistings",
+        "security_id",
+        "known_at <= $t",
+        # What holders got may be known later than that the company is gone.
+        """* replace (
+            case when terminal_known_at <= $t then terminal_reason end as terminal_reason,
+            case when terminal_known_at <= $t then terminal_value_usd end as terminal_value_usd,
+            case when terminal_known_at <= $t then terminal_date end as terminal_date,
+            case when terminal_known_at <= $t then terminal_known_at end as terminal_known_at
+        )""",
+    ),
     Table(
         "reference.symbol_metadata",
         "asset_class, symbol, valid_from_at",

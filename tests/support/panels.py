@@ -36,6 +36,7 @@ def make_panel(
         next_open_ret=np.full(count, np.nan),
         next_close_ret=np.full(count, np.nan),
         known_at=known_after(sessions, horizon)[session],
+        ending=np.zeros(count, dtype=np.int32),
     )
 
 

@@ -80,6 +80,7 @@ def market(size: Size) -> Market:
         "t1": np.repeat(dates[HORIZON:], size.symbols),
         "ret": ret.ravel(),
         "ret_rel": (ret - ret.mean(axis=1, keepdims=True)).ravel(),
+        "exit_reason": pa.array(["horizon"] * ret.size),
     }
     features["known_at"] = known_at(features["session_date"])
     labels["known_at"] = known_at(labels["t1"])

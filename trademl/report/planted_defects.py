@@ -38,7 +38,7 @@ CATCHES = {
         APPLIED + "and bars.dividend_usd > 0",
     ),
     "delisting": (
-        "reference.delistings; labels run to the last bar",
+        "reference.delistings; labels end at what holders got, or at the profile's loss",
         "select 1 from reference.delistings where symbol = $symbol and last_session_date = $day",
     ),
     "rename": (

@@ -1,28 +1,33 @@
--- One row per eligible security and session, known when the bar that ends the window is.
+-- One row per eligible security and session, known when the position's end is.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], days_until_resolved()) }}"
 ) }}
-{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], 60) if is_incremental() %}
+{%- set from_date = rebuild_from([ref('equities_ohlcv_adj'), ref('universe'), ref('delistings')], days_until_resolved())
+    if is_incremental() %}
 {%- set horizon = 10 %}
-with bars as (
+with interruptions as (
+    select * from {{ ref('int_interruptions') }}
+),
+
+bars as (
     select
         bars.security_id,
         bars.symbol,
         bars.session_date,
         calendars.session_number,
-        row_number() over (partition by bars.security_id order by bars.session_date) as place,
-        bars.open * bars.total_return_factor as open,
-        bars.high * bars.total_return_factor as high,
-        bars.low * bars.total_return_factor as low,
-        bars.close_total_return as close,
+        bars.open * bars.total_return_factor * coalesce(interruptions.level, 1) as open,
+        bars.high * bars.total_return_factor * coalesce(interruptions.level, 1) as high,
+        bars.low * bars.total_return_factor * coalesce(interruptions.level, 1) as low,
+        bars.close_total_return * coalesce(interruptions.level, 1) as close,
+        coalesce(interruptions.faults, 0) as faults,
         cast(round(bars.ret * 1e9) as hugeint) as r,
-        bars.known_at,
-        delistings.known_at as delisted_at
+        bars.known_at
     from {{ ref('equities_ohlcv_adj') }} as bars
     inner join {{ ref('calendars') }} as calendars
         on calendars.exchange = 'XNYS' and bars.session_date = calendars.session_date
-    left join {{ ref('delistings') }} as delistings on bars.security_id = delistings.security_id
+    asof left join interruptions
+        on bars.security_id = interruptions.security_id and bars.session_date >= interruptions.next_date
     {% if is_incremental() %}
     where bars.session_date >= {{ history_from([ref('equities_ohlcv_adj')], from_date, 30) }}
     {% endif %}
@@ -39,18 +44,15 @@ entries as (
                 then {{ exact_stddev('count(r) over before', 'sum(r) over before', 'sum(r * r) over before', 9) }}
         end as sigma
         {%- for k in range(1, horizon + 1) %},
-        lead(session_date, {{ k }}) over path as date_{{ k }},
+        lead(session_number, {{ k }}) over path as number_{{ k }},
         lead(open, {{ k }}) over path as open_{{ k }},
         lead(high, {{ k }}) over path as high_{{ k }},
         lead(low, {{ k }}) over path as low_{{ k }}
         {%- endfor %},
-        lead(close, {{ horizon }}) over path as close_{{ horizon }},
-        last_value(session_date) over whole as last_date,
-        last_value(close) over whole as last_close
+        session_number + {{ horizon }} as end_number
     from bars
     window
         path as (partition by security_id order by session_date),
-        whole as (partition by security_id order by session_date rows between unbounded preceding and unbounded following),
         before as (partition by security_id order by session_date rows between 21 preceding and 2 preceding)
 ),
 
@@ -63,17 +65,16 @@ barriers as (
     where sigma > 0 and sessions_since_decision = 1
 ),
 
--- The step and side of the first touch: 2k is the stop at step k, 2k + 1 the profit; -1 is time, -2 the last bar of a delisted one.
+-- The bar and side of the first touch: 2k is the stop at the k-th bar, 2k + 1 the profit; null where time is up first.
 touched as (
     select
         *,
         case
             {%- for k in range(1, horizon + 1) %}
+            when number_{{ k }} > end_number then null
             when low_{{ k }} <= stop then {{ 2 * k }}
             when high_{{ k }} >= profit then {{ 2 * k + 1 }}
             {%- endfor %}
-            when close_{{ horizon }} is not null then -1
-            when delisted_at is not null and last_date > session_date then -2
         end as touch
     from barriers
 ),
@@ -83,52 +84,89 @@ exits as (
         *,
         case
             {%- for k in range(1, horizon + 1) %}
-            when touch in ({{ 2 * k }}, {{ 2 * k + 1 }}) then date_{{ k }}
+            when touch in ({{ 2 * k }}, {{ 2 * k + 1 }}) then number_{{ k }}
             {%- endfor %}
-            when touch = -1 then date_{{ horizon }}
-            else last_date
-        end as exit_date,
+            else end_number
+        end as exit_number,
         case
             {%- for k in range(1, horizon + 1) %}
             when touch = {{ 2 * k }} then least(open_{{ k }}, stop)
             when touch = {{ 2 * k + 1 }} then greatest(open_{{ k }}, profit)
             {%- endfor %}
-            when touch = -1 then close_{{ horizon }}
-            else last_close
-        end as exit_price
+        end as touch_price
     from touched
-    where touch is not null
+),
+
+-- Where the last session has no bar the position is held: what it then gets, the pause says.
+ended as (
+    select
+        exits.security_id,
+        exits.decision_symbol,
+        exits.decision_date,
+        exits.session_date as entry_date,
+        exits.close as entry_price,
+        exits.profit,
+        exits.stop,
+        exits.sigma,
+        coalesce(ends.session_date, interruptions.exit_date) as exit_date,
+        coalesce(exits.touch_price, ends.close, interruptions.exit_price) as exit_price,
+        case
+            when exits.touch is not null then 'barrier'
+            when ends.session_date is not null then 'horizon'
+            else interruptions.exit_reason
+        end as exit_reason,
+        case when ends.session_date is null then interruptions.known_at else ends.known_at end as known_at,
+        exits.faults = case when ends.session_date is null then interruptions.faults_before else ends.faults end
+            as is_told_right
+    from exits
+    left join bars as ends
+        on exits.security_id = ends.security_id and exits.exit_number = ends.session_number
+    asof left join interruptions
+        on exits.security_id = interruptions.security_id and exits.exit_number > interruptions.last_number
 ),
 
 labelled as (
     select
-        exits.security_id,
-        exits.decision_symbol as symbol,
-        exits.decision_date as session_date,
-        exits.session_date as t0,
-        exits.exit_date as t1,
-        cast(case when exits.touch < 0 then 0 when exits.touch % 2 = 1 then 1 else -1 end as integer) as label,
-        exits.exit_price / exits.close - 1 as ret,
-        case when exits.touch < 0 then 'time' when exits.touch % 2 = 1 then 'profit' else 'stop' end as barrier,
-        exits.sigma as sigma_daily,
-        case when exits.touch = -2 then greatest(ends.known_at, exits.delisted_at) else ends.known_at end as known_at
-    from exits
+        ended.security_id,
+        ended.decision_symbol as symbol,
+        ended.decision_date as session_date,
+        ended.entry_date as t0,
+        ended.exit_date as t1,
+        case
+            when ended.exit_price >= ended.profit then 'profit'
+            when ended.exit_price <= ended.stop then 'stop'
+            else 'time'
+        end as barrier,
+        ended.exit_price / ended.entry_price - 1 as ret,
+        ended.sigma as sigma_daily,
+        ended.exit_reason,
+        ended.known_at
+    from ended
     inner join {{ ref('universe') }} as universe
-        on exits.security_id = universe.security_id and exits.decision_date = universe.session_date
-    inner join bars as ends
-        on
-            exits.security_id = ends.security_id
-            and exits.exit_date = ends.session_date
+        on ended.security_id = universe.security_id and ended.decision_date = universe.session_date
     where
         universe.is_eligible
+        and ended.exit_reason is not null
         {%- if is_incremental() %}
-        and exits.decision_date >= {{ from_date }}
+        and ended.decision_date >= {{ from_date }}
         {%- endif %}
-        and ends.place - exits.place = ends.session_number - exits.session_number
+        and ended.is_told_right
 ),
 
 final as (
-    select * from labelled
+    select
+        security_id,
+        symbol,
+        session_date,
+        t0,
+        t1,
+        cast(case barrier when 'profit' then 1 when 'stop' then -1 else 0 end as integer) as label,
+        ret,
+        barrier,
+        exit_reason,
+        sigma_daily,
+        known_at
+    from labelled
     where known_at <= {{ as_of() }}
 )
 

@@ -63,27 +63,101 @@ gone as (
 next_sessions as (
     select
         last_bars.security_id,
+        last_bars.last_session_date,
         min(sessions.session_date) as delist_date,
         min(sessions.open_at) as opened_at
     from last_bars
     inner join sessions on last_bars.last_session_date < sessions.session_date
-    group by last_bars.security_id
+    group by last_bars.security_id, last_bars.last_session_date
+),
+
+payouts as (
+    select
+        events.security_id,
+        case
+            when events.event_type = 'worthless' then 'worthless'
+            when events.cash_usd > 0 then 'cash_merger'
+            else 'stock_merger'
+        end as terminal_reason,
+        case
+            when events.event_type = 'worthless' then 0
+            when events.cash_usd > 0 then events.cash_usd
+        end as terminal_value_usd,
+        greatest(events.ex_date, next_sessions.delist_date) as paid_from,
+        events.ex_date,
+        events.known_at,
+        events.source_name,
+        events.ingested_at
+    from {{ ref('corp_actions') }} as events
+    inner join next_sessions
+        on events.security_id = next_sessions.security_id and events.ex_date >= next_sessions.last_session_date
+    where events.event_type in ('merger', 'worthless') and events.reject_reason = 'NOT_A_PRICE_EVENT'
+),
+
+-- An event says that a company is gone once a session has passed without a bar.
+settled as (
+    select
+        payouts.* exclude (known_at),
+        sessions.session_date as terminal_date,
+        greatest(
+            payouts.known_at,
+            sessions.close_at + to_minutes(cast({{ threshold('publication_lag_equities') }} as integer))
+        ) as known_at
+    from payouts
+    asof inner join sessions on payouts.paid_from <= sessions.session_date
+),
+
+removals as (
+    select * from settled
+    where known_at <= {{ as_of() }}
+    qualify row_number() over (partition by security_id order by ex_date, terminal_reason) = 1
+),
+
+missed as (
+    select
+        gone.*,
+        greatest(next_sessions.opened_at, gone.seen_at) as known_at
+    from gone
+    inner join next_sessions on gone.security_id = next_sessions.security_id
+),
+
+-- What is known first says that it is gone; what holders got may be known later.
+united as (
+    select
+        coalesce(missed.security_id, removals.security_id) as security_id,
+        missed.known_at is not null and coalesce(missed.known_at <= removals.known_at, true) as is_missed_first,
+        missed.reason,
+        missed.source_name,
+        missed.known_at,
+        missed.ingested_at,
+        removals.terminal_reason,
+        removals.terminal_value_usd,
+        removals.terminal_date,
+        removals.known_at as terminal_known_at,
+        removals.source_name as removal_source_name,
+        removals.ingested_at as removal_ingested_at
+    from missed
+    full outer join removals on missed.security_id = removals.security_id
 ),
 
 final as (
     select
-        last_bars.security_id,
+        united.security_id,
         last_bars.symbol,
         next_sessions.delist_date,
         last_bars.last_session_date,
-        gone.reason,
+        case when united.is_missed_first then united.reason else united.terminal_reason end as reason,
+        united.terminal_reason,
+        cast(united.terminal_value_usd as double) as terminal_value_usd,
+        united.terminal_date,
         1 as source_priority,
-        gone.source_name,
-        greatest(next_sessions.opened_at, gone.seen_at) as known_at,
-        gone.ingested_at
-    from last_bars
-    inner join gone on last_bars.security_id = gone.security_id
-    inner join next_sessions on last_bars.security_id = next_sessions.security_id
+        case when united.is_missed_first then united.source_name else united.removal_source_name end as source_name,
+        united.terminal_known_at,
+        case when united.is_missed_first then united.known_at else united.terminal_known_at end as known_at,
+        case when united.is_missed_first then united.ingested_at else united.removal_ingested_at end as ingested_at
+    from united
+    inner join last_bars on united.security_id = last_bars.security_id
+    inner join next_sessions on united.security_id = next_sessions.security_id
 )
 
 select * from final

@@ -1,5 +1,12 @@
 -- One row per corporate action of the vendor, as it was known at as_of: the version in force, unless it was withdrawn.
-with typed as (
+with named as (
+    select
+        * replace (coalesce(symbol, json_extract_string(try_cast(extra as json), '$.acquiree_symbol')) as symbol),
+        json_extract_string(try_cast(extra as json), '$.acquirer_symbol') as acquirer_symbol
+    from {{ ref('raw_corp_actions') }}
+),
+
+typed as (
     select
         symbol,
         case
@@ -19,13 +26,14 @@ with typed as (
             when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then new_rate / nullif(old_rate, 0)
             when action_type = 'stock_dividends' then 1 + rate
         end as ratio,
-        case when action_type = 'cash_dividends' then rate end as cash_usd,
+        case when action_type in ('cash_dividends', 'cash_mergers') then rate end as cash_usd,
         action_id,
         source_name,
         ingest_id,
         ingested_at
-    from {{ ref('raw_corp_actions') }}
-    where symbol is not null and action_type <> 'name_changes'
+    from named
+    -- A company that becomes its own successor under its ticker goes on.
+    where symbol is not null and action_type <> 'name_changes' and acquirer_symbol is distinct from symbol
 ),
 
 -- What has no id of its vendor is told apart by its content: a correction is then another event, the old one withdrawn.

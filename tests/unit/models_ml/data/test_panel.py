@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from models_ml.data.panel import Panel, choose_features, load_panel
-from models_ml.profile import load_profile
+from models_ml.profile import Losses, load_profile
 from tests.support.training_lakes import Size, market
 from trademl.errors import ConfigError, DataError
 
@@ -186,6 +186,35 @@ def test_a_row_is_known_when_features_and_label_are(lake: Lake) -> None:
     assert np.isnat(by_name["S0003"]).all()
     ends = panel.sessions[panel.label_end[panel.security == 0]]
     assert np.array_equal(by_name["S0000"], ends + np.timedelta64(21 * 60 + 15, "m"))
+
+
+def test_the_profile_says_what_an_unknown_end_lost(lake: Lake) -> None:
+    ends = {"S0001": "unknown_removal", "S0002": "long_halt", "S0003": "worthless"}
+    cases = " ".join(f"when '{name}' then '{end}'" for name, end in ends.items())
+    before = lake.panel()
+    lake.connection.execute(
+        "update lake.labels.label_horizon set exit_reason = "
+        f"case security_id {cases} else exit_reason end"
+    )
+    losses = Losses(unknown_removal_return=-0.5, long_halt_return=-0.25)
+    profile = replace(PROFILE, label=replace(PROFILE.label, losses=losses))
+    panel = load_panel(lake.connection, profile)
+    kept = np.array([1, 0.5, 0.75, 1, 1])[panel.security]
+    assert (1 + panel.ret).tolist() == pytest.approx(((1 + before.ret) * kept).tolist())
+    moved = panel.ret_rel - before.ret_rel
+    assert moved.tolist() == pytest.approx((panel.ret - before.ret).tolist())
+    assert np.array_equal(panel.ret[kept == 1], before.ret[kept == 1])
+    assert panel.endings() == {
+        "horizon": 50,
+        "worthless": 25,
+        "unknown_removal": 25,
+        "long_halt": 25,
+    }
+
+
+def test_a_lake_of_before_is_to_be_built_again(lake: Lake) -> None:
+    with pytest.raises(DataError, match="no exit_reason: build the lake again"):
+        lake.panel("alter table lake.labels.label_horizon drop column exit_reason")
 
 
 def test_where_a_name_stood_a_session_before(lake: Lake) -> None:

@@ -166,7 +166,10 @@ def test_the_report_reads_back_and_says_what_was_less_than_the_standard(trained:
     content = json.loads((folder_of(trained) / "report.json").read_text())
     assert [gate["passed"] for gate in content["gates"]] == [True] * 3
     assert [control["passed"] for control in content["controls"]] == [True] * 6
+    assert content["panel"]["label_endings"] == {"horizon": content["panel"]["rows"]}
     text = "\n".join(summary(trained.report))
+    assert f"labels by end: horizon {trained.report.panel.rows}" in text
+    assert "shorts pay 2.0% a year to borrow" in text
     assert "trials have 20 trees, fewer than the standard 200" in text
     assert "PBO 0." in text
     assert any(line.startswith("gate curated/equities_ohlcv_adj: 1.0000") for line in trained.lines)

@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models_ml.data.panel import Panel
+from models_ml.data.panel import ENDINGS, Panel
 from models_ml.profile import Strategy, TrainingProfile, load_profile
 from models_ml.validation.evaluation import evaluate
 from models_ml.validation.strategy import make_tape, strategy_returns
 from tests.support.panels import make_panel
 
 DEMO = load_profile("equities_xs_demo")
-LONG_SHORT = Strategy(kind="long_short", quantile=0.25, cost_bps=10.0)
+LONG_SHORT = Strategy(kind="long_short", quantile=0.25, cost_bps=10.0, borrow_rate_ann=0.0)
 LONG_ONLY = Strategy(kind="long_only", quantile=0.25, cost_bps=10.0)
 
 
@@ -46,6 +46,35 @@ def test_long_only_is_measured_against_the_universe() -> None:
     run = strategy_returns(tape, PREDICTION, LONG_ONLY)
     assert run.gross.tolist() == pytest.approx([0.10 - 0.02, 0.07 - 0.04])
     assert run.turnover.tolist() == pytest.approx([1.0, 2.0])
+
+
+def test_shorts_pay_the_borrow_rate_for_as_long_as_they_are_held() -> None:
+    panel = four_names()
+    end = panel.label_start + np.int32(5)
+    end[3] += 58  # The first period's short is held over a halt.
+    profile = profile_with(replace(LONG_SHORT, borrow_rate_ann=0.0252))
+    run = strategy_returns(
+        make_tape(replace(panel, label_end=end), profile), PREDICTION, profile.strategy
+    )
+    cost = run.turnover * 10e-4
+    borrowed = [0.0252 * 63 / 252, 0.0252 * 5 / 252]
+    assert (run.gross - cost - run.net).tolist() == pytest.approx(borrowed)
+    assert borrowed == pytest.approx([0.0063, 0.0005])
+
+
+def test_what_could_not_be_entered_borrows_nothing() -> None:
+    panel = four_names()
+    panel.ending[20] = ENDINGS.index("not_entered")
+    profile = profile_with(replace(LONG_SHORT, borrow_rate_ann=0.0252))
+    run = strategy_returns(make_tape(panel, profile), PREDICTION, profile.strategy)
+    assert (run.gross - run.net)[1] == pytest.approx(run.turnover[1] * 10e-4)
+
+
+def test_long_only_borrows_nothing() -> None:
+    dear = replace(LONG_ONLY, borrow_rate_ann=0.5)
+    tape = make_tape(four_names(), profile_with(dear))
+    run = strategy_returns(tape, PREDICTION, dear)
+    assert run.net.tolist() == pytest.approx((run.gross - run.turnover * 10e-4).tolist())
 
 
 def test_a_prediction_without_opinion_earns_nothing() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from models_ml.profile import Plausible, TrainingProfile, Universe, load_profile
+from models_ml.profile import Losses, Plausible, TrainingProfile, Universe, load_profile
 from models_ml.validation.trials import configuration_id
 
 FEATURES = ("feat_mom_5", "feat_rv_20")
@@ -19,6 +19,8 @@ VARIED: dict[str, Change] = {
     "seed": lambda p: replace(p, seed=43),
     "half-life": lambda p: replace(p, weights=replace(p.weights, half_life_months=60.0)),
     "groups": lambda p: replace(p, validation=replace(p.validation, groups=6)),
+    "borrow rate": lambda p: replace(p, strategy=replace(p.strategy, borrow_rate_ann=0.0)),
+    "loss": lambda p: replace(p, label=replace(p.label, losses=Losses(long_halt_return=0.0))),
     "clip": lambda p: replace(p, label=replace(p.label, clip=0.1)),
     "min weight": lambda p: replace(p, trials=replace(p.trials, min_weight=0.5)),
     "common parameter": lambda p: replace(p, lightgbm={**p.lightgbm, "num_leaves": 7}),
@@ -27,6 +29,9 @@ THE_SAME: dict[str, Change] = {
     "purpose": lambda p: replace(p, purpose="Another sentence."),
     "threads": lambda p: replace(p, threads=p.threads + 1),
     "gates": lambda p: replace(p, gates=None),
+    "reason of a loss": lambda p: replace(
+        p, label=replace(p.label, losses=replace(p.label.losses, reason="Another sentence."))
+    ),
     "universe": lambda p: replace(p, universe=Universe(min_names=0.5)),
     "plausible": lambda p: replace(
         p, controls=replace(p.controls, plausible=Plausible(max_ic=0.3))
