@@ -7,6 +7,7 @@ wait for a table of fundamentals.
 """
 
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pytest
 
 from tests.support.cache import made_once
 from tests.support.lakes import build_models, land_night, open_live, write_market
+from trademl.sessions import sessions_between
 
 TODAY = datetime(2012, 8, 8, 22, tzinfo=UTC)
 LATER = datetime(2020, 9, 1, 13, tzinfo=UTC)
@@ -30,6 +32,7 @@ AAPL = {
     date(2020, 8, 28): 499.23,
     date(2020, 8, 31): 129.04,
 }
+HALVED = {"LATE": date(2012, 8, 8), "SOON": date(2012, 8, 9), "REST": date(2012, 8, 13)}
 WEEK = [date(2012, 8, day) for day in (6, 7, 8, 9, 10, 13, 14)]
 EVENTS_OF = {
     "LATE": "a split of 2012-08-08 that the vendor tells a day later",
@@ -66,8 +69,12 @@ def make_lakes(folder: Path) -> None:
 
 
 def tables() -> dict[str, pa.Table]:
-    closes = [("AAPL", day, close) for day, close in AAPL.items()]
-    closes += [(symbol, day, 50.0) for symbol in EVENTS_OF for day in WEEK]
+    closes = [("AAPL", day, close) for day, close in without_pauses(AAPL).items()]
+    closes += [
+        (symbol, day, 25.0 if day >= HALVED.get(symbol, date.max) else 50.0)
+        for symbol in EVENTS_OF
+        for day in WEEK
+    ]
     closes = [
         (symbol, day, 0.0 if (symbol, day) == ("NONE", date(2012, 8, 8)) else close)
         for symbol, day, close in closes
@@ -103,6 +110,19 @@ def tables() -> dict[str, pa.Table]:
         ),
         "dividends": table(dividends, symbol=pa.string(), ex_date=pa.date32(), cash=pa.float64()),
     }
+
+
+def without_pauses(closes: dict[date, float]) -> dict[date, float]:
+    """The published closes and, on the sessions between two of them, a steady rise from one to the other.
+
+    No return, and no factor, spans a pause of more than 90 days.
+    """
+    filled = {}
+    for (start, first), (end, last) in pairwise(closes.items()):
+        sessions = [session.day for session in sessions_between(start, end)[:-1]]
+        step = (last / first) ** (1 / len(sessions))
+        filled |= {day: first * step**n for n, day in enumerate(sessions)}
+    return filled | closes
 
 
 def bars(closes):

@@ -16,10 +16,10 @@ with recursive renames as (
 
 bars as (
     select distinct
-        symbol,
-        session_date
+        bars.symbol,
+        bars.session_date
     from {{ ref('raw_equities_bars') }} as bars
-    where session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
+    where bars.session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
 ),
 
 first_bars as (
@@ -90,7 +90,7 @@ cuts as (
             cut_on,
             'given_on' as reason
         from taken
-    )
+    ) as reasons
     group by symbol, cut_on
 ),
 
@@ -149,7 +149,7 @@ parents as (
         on renames.old_symbol = earlier.symbol and renames.renamed_on = earlier.valid_to
     qualify row_number() over (
         partition by traded.symbol, traded.spell
-        order by renames.renamed_on desc, renames.old_symbol
+        order by renames.renamed_on desc, renames.old_symbol asc
     ) = 1
 ),
 
