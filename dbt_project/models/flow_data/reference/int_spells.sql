@@ -133,7 +133,7 @@ cuts as (
             cut_on,
             'given_on' as reason
         from taken
-    )
+    ) as reasons
     group by symbol, cut_on
 ),
 
@@ -192,7 +192,7 @@ parents as (
         on renames.old_symbol = earlier.symbol and renames.renamed_on = earlier.valid_to
     qualify row_number() over (
         partition by traded.symbol, traded.spell
-        order by renames.renamed_on desc, renames.old_symbol
+        order by renames.renamed_on desc, renames.old_symbol asc
     ) = 1
 ),
 

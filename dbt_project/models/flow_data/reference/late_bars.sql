@@ -58,7 +58,7 @@ lists as (
         feed,
         symbols,
         row_number() over (order by feed, symbols) as list_number
-    from (select distinct feed, symbols from answers)
+    from (select distinct feed, symbols from answers) as distinct_lists
 ),
 
 members as (

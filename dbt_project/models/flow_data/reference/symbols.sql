@@ -19,7 +19,7 @@ listed as (
         *,
         row_number() over (
             partition by symbol
-            order by status = 'active' desc, ingested_at desc, asset_id
+            order by status = 'active' desc, ingested_at desc, asset_id asc
         ) as place
     from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
 ),
