@@ -70,7 +70,6 @@ def test_what_the_vendor_told_late_is_known_late(folder, script):
         spells = "select count(distinct security_id) from reference.symbols where symbol in (?, ?)"
         assert one(spells, renamed, "ONTIME") == (1,)
         assert one(spells, unheard, "UNHEARD") == (1,)
-        assert one(spells, script.recycled, script.recycled) == (2,)
         empty = "select count(*) from raw.raw_fetches where outcome = 'empty'"
         assert one(empty)[0] > 0
     with open_night(folder / "data", nights[5]) as lake:
