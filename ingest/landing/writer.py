@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import chain
 from pathlib import Path
@@ -18,7 +18,7 @@ from ingest.landing.staged_file import Staged, staged_file
 from ingest.payloads.decode import Page, check_symbols, repeated
 from ingest.payloads.endpoint import ENVELOPE, UTC_TIME, Endpoint
 from trademl.clock import iso
-from trademl.errors import DataError, SchemaDrift
+from trademl.errors import DataError, SchemaDrift, StaleData
 from trademl.files import sha256_of_bytes
 from trademl.symbology import from_vendor
 
@@ -27,6 +27,9 @@ Facts = Callable[[], Mapping[str, str]]
 
 _ROWS_PER_GROUP = 50_000
 """Rows held in memory before they are written: about 5 pages, 10 MB."""
+
+_RECORDS = "landing/fetches"
+"""Where fetches without a file of their own are recorded, below raw/: no bookmark looks there."""
 
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -94,7 +97,8 @@ def land(data_dir: Path, fetch: Fetch, pages: Iterable[Page], clock: datetime) -
     """Streams pages into one file under ``raw/`` and makes it visible when it is whole.
 
     Rows that a vendor sends twice within the fetch are landed once. A fetch without rows leaves a
-    file too: its window was covered.
+    file too: its window was covered. One that fails, or finds nothing worth a file, leaves a record
+    of what it asked for: the footer of an empty file apart, which covers nothing.
 
     Args:
         data_dir: The data directory.
@@ -108,26 +112,64 @@ def land(data_dir: Path, fetch: Fetch, pages: Iterable[Page], clock: datetime) -
     """
     raw = data_dir / "raw"
     folder = raw / fetch.endpoint.path / f"ingest_date={clock:%Y-%m-%d}"
+    totals = _Totals()
     try:
         with staged_file(raw, folder, _ingest_id(fetch, clock)) as staged:
-            return _land(staged, fetch, pages, clock)
+            landed = _land(staged, fetch, pages, clock, totals)
+        absent = landed.unanswered if landed.path else fetch.symbols
+        if absent or not landed.path:
+            _record(raw, replace(fetch, symbols=absent), clock, "empty")
+        return landed
     except OSError as error:
         reason = error.strerror or str(error)
         raise DataError(
             f"cannot write {fetch.endpoint.path} under {raw}: {reason}; nothing of this fetch was "
             "kept, make room or make it writable and run again"
         ) from error
+    except Exception as error:
+        # The newest session without bars yet is an answer, though one that its caller refuses.
+        outcome = "empty" if isinstance(error, StaleData) else "failed"
+        with suppress(OSError):
+            _record(raw, fetch, clock, outcome, type(error).__name__)
+        raise
 
 
-def _ingest_id(fetch: Fetch, clock: datetime) -> str:
+def _ingest_id(fetch: Fetch, clock: datetime, what: str = "") -> str:
     """Sortable by clock, and the same for the same request at the same clock."""
     covered = "|".join([fetch.request_hash, str(fetch.start), str(fetch.end), *fetch.symbols])
-    digest = sha256_of_bytes(f"{fetch.endpoint.path}|{covered}".encode())
+    digest = sha256_of_bytes(f"{what}{fetch.endpoint.path}|{covered}".encode())
     return f"{clock:%Y%m%dT%H%M%S%f}Z-{digest[:12]}"
 
 
-def _land(staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime) -> Landed:
-    totals = _Totals()
+def _record(raw: Path, fetch: Fetch, clock: datetime, outcome: str, reason: str = "") -> None:
+    """Writes what was asked for and not landed, as the footer of an empty file.
+
+    Args:
+        raw: The ``raw`` folder of the data directory.
+        fetch: What was asked; all of its symbols are recorded.
+        clock: When.
+        outcome: ``empty``: the vendor answered and had nothing of it; ``failed``: nobody knows.
+        reason: The class of the error that ended it.
+    """
+    asked = replace(fetch, required_symbols=frozenset())
+    folder = raw / _RECORDS / f"ingest_date={clock:%Y-%m-%d}"
+    with staged_file(raw, folder, _ingest_id(fetch, clock, f"{outcome}|")) as staged:
+        facts = {
+            **_facts(asked, clock, staged, _Totals()),
+            "trademl_outcome": outcome,
+            "trademl_reason": reason,
+        }
+        with (
+            pa.OSFile(str(staged.path), "wb") as handle,
+            _parquet_writer(handle, ENVELOPE) as writer,
+        ):
+            writer.add_key_value_metadata(facts)
+        staged.publish()
+
+
+def _land(
+    staged: Staged, fetch: Fetch, pages: Iterable[Page], clock: datetime, totals: _Totals
+) -> Landed:
     tables = _enveloped(pages, fetch, clock, staged.ingest_id, totals)
     _write(staged.path, fetch.endpoint, tables, lambda: _facts(fetch, clock, staged, totals))
     _verify(staged.path, totals.rows)

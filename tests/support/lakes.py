@@ -92,7 +92,8 @@ POINT_IN_TIME = (
     Table(
         "quality.partition_status",
         "table_name, symbol, dt",
-        """exists (
+        # The sessions of a table of events are those that a fetch had covered by then.
+        """(symbol is not null or first_observed_at <= $t) and exists (
             select 1 from reference.calendars as calendars
             where calendars.exchange = case when table_name like '%crypto%' then 'UTC_24X7' else 'XNYS' end
             and calendars.session_date = dt and calendars.close_at <= $t
@@ -426,11 +427,11 @@ def assert_same(
             assert one.num_rows, f"{table.name} has no rows at {t}"
         found = differing_cells(one, other)
         if found:
-            differences[table.name] = found | {"example": _example(one, other, table)}
+            differences[table.name] = found | {"example": example_of(one, other, table)}
     assert not differences, differences
 
 
-def _example(one: pa.Table, other: pa.Table, table: Table) -> str:
+def example_of(one: pa.Table, other: pa.Table, table: Table) -> str:
     """The first row that only one side has, for the message of a failed test."""
     query = (
         "(select 'left' as side, * from (from one except from other) limit 1) "
@@ -451,7 +452,7 @@ def _example(one: pa.Table, other: pa.Table, table: Table) -> str:
 
 
 # It only says where the last build began, so it is not the same after another way to the same data.
-_NOT_DATA = ("features.int_complexity_window",)
+NOT_DATA = ("features.int_complexity_window",)
 
 
 def assert_whole_lakes_agree(
@@ -459,14 +460,14 @@ def assert_whole_lakes_agree(
 ) -> None:
     """Both lakes have the same tables with the same rows, to the bit."""
     assert relations(left) == relations(right)
-    names = [name for name in relations(left) if name not in _NOT_DATA]
+    names = [name for name in relations(left) if name not in NOT_DATA]
     differences = {}
     for name in names:
         query = f"select * from {name} order by all"
         one, other = fetch(left, query), fetch(right, query)
         found = differing_cells(one, other)
         if found:
-            differences[name] = found | {"example": _example(one, other, Table(name, ""))}
+            differences[name] = found | {"example": example_of(one, other, Table(name, ""))}
     assert not differences, differences
 
 

@@ -109,6 +109,20 @@ def landed_rows(data_dir: Path, endpoint: str, query: str) -> list[tuple[Any, ..
 
 
 def leftovers(data_dir: Path) -> list[str]:
-    """What is visible under raw/ beside the staging folder's lock."""
+    """What is visible under raw/ beside the staging folder's lock and the records of fetches."""
     found = (data_dir / "raw").rglob("*")
-    return sorted(path.name for path in found if path.is_file() and path.name != "lock")
+    records = data_dir / "raw/landing/fetches"
+    return sorted(
+        path.name
+        for path in found
+        if path.is_file() and path.name != "lock" and not path.is_relative_to(records)
+    )
+
+
+def fetch_records(data_dir: Path) -> list[dict[str, str]]:
+    """What is recorded of fetches that landed no file, oldest first."""
+    footers = map(pq.read_metadata, landed_files(data_dir, "landing/fetches"))
+    return [
+        {key.decode().removeprefix("trademl_"): value.decode() for key, value in pairs.items()}
+        for pairs in (footer.metadata for footer in footers)
+    ]

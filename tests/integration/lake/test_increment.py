@@ -3,12 +3,17 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ingest.landing.writer import Fetch, land
+from ingest.payloads.decode import Page
+from ingest.vendors.registry import ENDPOINTS
 from simulator.market.clocks import market_clock, previous_clock
 from tests.support.cache import copied, made_once
 from tests.support.lakes import (
@@ -31,11 +36,16 @@ from tests.support.lakes import (
     publish,
     share_raw,
 )
+from tests.support.two_nights import differences
+from trademl.clock import parse_clock
+from trademl.errors import Unavailable
+from trademl.lake.versions import list_versions, open_version
 
 FIRST_NIGHT = datetime(2021, 5, 13, 13, tzinfo=UTC)
 AFTER_RENAME = datetime(2021, 5, 18, 13, tzinfo=UTC)
 AFTER_DELISTINGS = datetime(2021, 12, 13, 13, tzinfo=UTC)
 COIN = "ETHUSDT"
+BARS = ENDPOINTS["alpaca/bars_1d"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +100,8 @@ def make_nights(folder: Path) -> None:
         land_night(before if clock <= AFTER_DELISTINGS else market, data, clock, without=absent)
         if number >= len(clocks) - 2:
             land_second_vendors(market, data, clock)
+        if number == 1:
+            fail(data, clock)
         raw.append(hashes(data))
         if clock == AFTER_DELISTINGS:
             half = dbt(data, clock, *NO_TESTS, selected="+equities_bars_asof")
@@ -100,6 +112,18 @@ def make_nights(folder: Path) -> None:
             snapshots.append(newest_snapshot(lake))
     facts = {"clocks": [clock.isoformat() for clock in clocks], "snapshots": snapshots, "raw": raw}
     (folder / "nights.json").write_text(json.dumps(facts))
+
+
+def fail(data: Path, clock: datetime) -> None:
+    """A fetch that breaks off after its first page."""
+
+    def pages() -> Iterator[Page]:
+        yield Page(BARS.schema.empty_table(), "0" * 64, "uri", "hash")
+        raise Unavailable("the vendor is down")
+
+    day = clock.date()
+    with suppress(Unavailable):
+        land(data, Fetch(BARS, "equities_bars_1d", "hash", day, day, ("DOWN",)), pages(), clock)
 
 
 def less_known(market: Path, target: Path) -> Path:
@@ -212,6 +236,20 @@ def test_a_late_split_rebuilds_only_its_own_symbol(nights, market, table):
     assert written == [(symbol, ex_date)]
 
 
+def test_every_fetch_has_a_row_and_one_that_failed_covers_nothing(nights):
+    with open_newest(nights.data) as lake:
+        outcomes = lake.execute(
+            "select outcome, count(*) > 0, bool_or(row_count > 0) from raw.raw_fetches group by 1 order by 1"
+        ).fetchall()
+        failed = lake.execute(
+            "select vendor, endpoint, symbols, window_end_date, ingested_at, reason from raw.raw_fetches "
+            "where outcome = 'failed'"
+        ).fetchall()
+    assert outcomes == [("answered", True, True), ("empty", True, False), ("failed", True, False)]
+    clock = nights.clocks[1]
+    assert failed == [("alpaca", "bars_1d", "DOWN", clock.date(), clock, "Unavailable")]
+
+
 def test_a_second_fetch_on_the_same_day_is_read(nights, market):
     first, second = nights.raw[:2]
     day = f"ingest_date={FIRST_NIGHT:%Y-%m-%d}"
@@ -240,12 +278,28 @@ def test_raw_is_append_only(nights):
             assert removed == (0,), table
 
 
-def test_the_older_version_of_a_bar_answers_an_older_question(nights, market, tmp_path):
+@pytest.fixture(scope="session")
+def refreshed(nights, tmp_path_factory):
+    """A full refresh as of the night before the last one, over everything that is landed."""
+    data = share_raw(nights.data, tmp_path_factory.mktemp("refreshed") / "data")
+    return build_models(data, nights.clocks[-2])
+
+
+def test_a_full_refresh_as_of_last_night_is_what_it_published(nights, refreshed):
+    """The law of two nights; ten of them are in test_two_nights."""
+    then = nights.clocks[-2]
+    (published,) = [
+        version for version in list_versions(nights.data) if parse_clock(version.as_of) == then
+    ]
+    with open_version(nights.data, published) as version, open_live(refreshed) as now:
+        assert differences(version, now, then) == {}
+
+
+def test_the_older_version_of_a_bar_answers_an_older_question(nights, market, refreshed):
     """Everything is landed, but as of the night before the correction it is unknown."""
     symbol, day = defect(market, "late_correction-1")
     query = "select close from curated.equities_bars_asof where symbol = ? and session_date = ?"
-    then = build_models(share_raw(nights.data, tmp_path / "data"), nights.clocks[-2])
-    with open_live(then) as asked_then, open_newest(nights.data) as now:
+    with open_live(refreshed) as asked_then, open_newest(nights.data) as now:
         versions = now.execute(
             "select close from raw.raw_equities_bars where symbol = ? and session_date = ? "
             "group by close order by min(ingested_at)",

@@ -20,15 +20,23 @@ versions as (
 
 dated as (
     select
-        *,
+        versions.*,
         case
-            when version_number > 1 then ingested_at
+            when versions.version_number > 1 then versions.ingested_at
             else
-                event_at + interval '1 day'
-                + to_minutes(cast({{ threshold('publication_lag_crypto') }} as integer))
+                coalesce(
+                    late.known_at,
+                    versions.event_at + interval '1 day'
+                    + to_minutes(cast({{ threshold('publication_lag_crypto') }} as integer))
+                )
         end as known_at
     from versions
-    where version_number = 1 or is_different
+    left join {{ ref('late_bars') }} as late
+        on
+            late.asset_class = 'crypto'
+            and versions.symbol = late.symbol
+            and versions.session_date = late.session_date
+    where versions.version_number = 1 or versions.is_different
 ),
 
 known as (

@@ -32,12 +32,20 @@ dated as (
         case
             when versions.version_number > 1 then versions.ingested_at
             else
-                coalesce(calendars.close_at, versions.event_at + interval '16 hours')
-                + to_minutes(cast({{ threshold('publication_lag_equities') }} as integer))
+                coalesce(
+                    late.known_at,
+                    coalesce(calendars.close_at, versions.event_at + interval '16 hours')
+                    + to_minutes(cast({{ threshold('publication_lag_equities') }} as integer))
+                )
         end as known_at
     from versions
     left join {{ ref('calendars') }} as calendars
         on calendars.exchange = 'XNYS' and versions.session_date = calendars.session_date
+    left join {{ ref('late_bars') }} as late
+        on
+            late.asset_class = 'equity'
+            and versions.symbol = late.symbol
+            and versions.session_date = late.session_date
     where versions.version_number = 1 or versions.is_different
 ),
 

@@ -97,13 +97,31 @@ windowed as (
         last_60 as (partition by security_id order by session_date rows 59 preceding)
 ),
 
-earnings as (
+announcements as (
     select
         symbol,
         earnings_date,
-        min(announced_at) as announced_at
+        min(announced_at) as announced_at,
+        min(ingested_at) as first_ingested_at
     from {{ ref('raw_earnings_dates') }}
     group by symbol, earnings_date
+),
+
+earnings_files as (
+    select distinct ingested_at from {{ ref('raw_earnings_dates') }}
+),
+
+-- What a file that landed after the announcement lacked is known when it landed.
+earnings as (
+    select
+        announcements.symbol,
+        announcements.earnings_date,
+        case
+            when before.ingested_at >= announcements.announced_at then announcements.first_ingested_at
+            else announcements.announced_at
+        end as announced_at
+    from announcements
+    asof left join earnings_files as before on announcements.first_ingested_at > before.ingested_at
 ),
 
 listed as (

@@ -9,10 +9,30 @@ with equity_bars as (
         max(reject_reason) as reject_reason,
         max(flag) as flag,
         count(*) filter (where reject_reason is null) as accepted,
-        min(known_at) as known_at,
         max(ingested_at) as ingested_at
     from {{ ref('equities_bars_asof') }}
     group by security_id, session_date
+),
+
+-- A correction is a later landing of what was observed before.
+first_landings as (
+    select
+        bars.security_id,
+        bars.session_date,
+        min(landings.ingested_at) as ingested_at
+    from {{ ref('equities_bars_asof') }} as bars
+    inner join {{ ref('raw_equities_bars') }} as landings
+        on bars.symbol = landings.symbol and bars.session_date = landings.session_date
+    group by bars.security_id, bars.session_date
+),
+
+first_crypto_landings as (
+    select
+        symbol,
+        session_date,
+        min(ingested_at) as ingested_at
+    from {{ ref('raw_crypto_bars') }}
+    group by symbol, session_date
 ),
 
 -- The newest opinion of a second vendor about each bar, by the ticker that was asked for.
@@ -36,9 +56,11 @@ equities as (
         bars.accepted as row_count,
         case bars.reject_reason when 'TOXIC_RETURN' then 'RET_OUTLIER' else bars.reject_reason end as reject_reason,
         coalesce(probes.verdict, adjusted.flag, bars.flag) as flag,
-        bars.known_at as first_observed_at,
+        first_landings.ingested_at as first_observed_at,
         bars.ingested_at as last_observed_at
     from equity_bars as bars
+    left join first_landings
+        on bars.security_id = first_landings.security_id and bars.session_date = first_landings.session_date
     left join {{ ref('equities_ohlcv_adj') }} as adjusted
         on bars.security_id = adjusted.security_id and bars.session_date = adjusted.session_date
     -- A version of the bar that came after the probe is another bar than the one compared.
@@ -53,15 +75,23 @@ equities as (
 crypto as (
     select
         'curated/crypto_ohlcv' as table_name,
-        symbol,
-        session_date as dt,
-        min(source_name) as source_name,
-        count(*) filter (where reject_reason is null) as row_count,
-        max(reject_reason) as reject_reason,
-        min(known_at) as first_observed_at,
-        max(ingested_at) as last_observed_at
-    from {{ ref('crypto_ohlcv') }}
-    group by symbol, session_date
+        bars.symbol,
+        bars.session_date as dt,
+        min(bars.source_name) as source_name,
+        count(*) filter (where bars.reject_reason is null) as row_count,
+        max(bars.reject_reason) as reject_reason,
+        min(first_landings.ingested_at) as first_observed_at,
+        max(bars.ingested_at) as last_observed_at
+    from {{ ref('crypto_ohlcv') }} as bars
+    left join first_crypto_landings as first_landings
+        on bars.symbol = first_landings.symbol and bars.session_date = first_landings.session_date
+    group by bars.symbol, bars.session_date
+),
+
+-- A fetch that failed covers nothing.
+fetches as (
+    select * from {{ ref('raw_fetches') }}
+    where ingested_at <= {{ as_of() }} and outcome is distinct from 'failed'
 ),
 
 -- Sparse event tables have no rows to count: what is there is a fetch that covered the session.
@@ -72,7 +102,7 @@ covered as (
         coalesce(window_start_date, date '0001-01-01') as from_date,
         coalesce(window_end_date, cast(ingested_at as date)) as to_date,
         ingested_at
-    from {{ ref('raw_fetches') }}
+    from fetches
     where dataset = 'corp_actions'
     union all
     select
@@ -81,7 +111,7 @@ covered as (
         date '0001-01-01' as from_date,
         cast(ingested_at as date) as to_date,
         ingested_at
-    from {{ ref('raw_fetches') }}
+    from fetches
     where dataset = 'assets'
 ),
 
@@ -96,7 +126,11 @@ events as (
         max(covered.ingested_at) as last_observed_at
     from covered
     inner join {{ ref('calendars') }} as calendars
-        on calendars.exchange = 'XNYS' and calendars.session_date between covered.from_date and covered.to_date
+        on
+            calendars.exchange = 'XNYS'
+            and calendars.session_date between covered.from_date and covered.to_date
+            -- The window asked ends in the future, of which the answer says nothing.
+            and calendars.open_at <= covered.ingested_at
     group by covered.table_name, calendars.session_date
 ),
 

@@ -2,7 +2,7 @@
 with compared as (
     select
         expected.*,
-        observed.symbol is not null as is_there,
+        observed.table_name is not null as is_there,
         observed.row_count,
         observed.source_name,
         observed.reject_reason,
@@ -10,13 +10,13 @@ with compared as (
         observed.first_observed_at,
         observed.last_observed_at,
         -- What pauses for so long is a halt that no return spans, not a hole in the data; an event table has no symbol.
-        observed.symbol is null and expected.symbol <> ''
+        observed.table_name is null and expected.symbol <> ''
         and expected.dt - max(observed.dt) over so_far > {{ threshold('identity_gap_days') }} as is_long_gap
     from {{ ref('int_expected_partitions') }} as expected
     left join {{ ref('int_observed_partitions') }} as observed
         on
             expected.table_name = observed.table_name
-            and expected.symbol = observed.symbol
+            and expected.symbol is not distinct from observed.symbol
             and expected.dt = observed.dt
     window so_far as (partition by expected.table_name, expected.symbol order by expected.dt rows unbounded preceding)
 ),
@@ -48,10 +48,10 @@ judged as (
 
 final as (
     select
-        cast(md5(concat_ws('|', table_name, symbol, dt)) as uuid) as id,
+        cast(md5(concat_ws('|', table_name, coalesce(symbol, ''), dt)) as uuid) as id,
         source_name,
         table_name,
-        symbol,
+        nullif(symbol, '') as symbol,
         dt,
         cast(null as varchar) as partition_key,
         status,

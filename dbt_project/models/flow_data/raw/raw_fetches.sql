@@ -1,4 +1,5 @@
--- One row per landed file. Append-only.
+-- One row per fetch, empty and failed ones too. Append-only.
+{{ config(on_schema_change='append_new_columns') }}
 select * from {{ ref('stg_landing__fetches') }}
 {% if is_incremental() %}
 where ingest_id not in (select seen.ingest_id from {{ this }} as seen)

@@ -35,7 +35,7 @@ closes as (
     inner join symbols
         on {{ symbol_as_of('bars', 'session_date') }}
     where
-        bars.session_date < cast({{ as_of() }} as date)
+        {{ is_published('bars') }}
         and {{ implausible_date('bars', 'equities') }} is null
         -- None at all says that the close is missing, an absurd one says nothing.
         and (

@@ -7,7 +7,7 @@ with last_bars as (
     from {{ ref('raw_equities_bars') }} as bars
     inner join {{ ref('symbols') }} as symbols
         on {{ symbol_as_of('bars', 'session_date', asset_class='equity') }}
-    where {{ implausible_date('bars', 'equities') }} is null
+    where {{ is_published('bars') }} and {{ implausible_date('bars', 'equities') }} is null
     group by symbols.security_id
 ),
 

@@ -86,7 +86,24 @@ answers as (
         nullif(symbols, '') as symbols,
         ingested_at
     from {{ ref('raw_fetches') }}
-    where vendor = 'alpaca' and dataset = 'corp_actions' and ingested_at <= {{ as_of() }}
+    where vendor = 'alpaca' and dataset = 'corp_actions' and outcome is distinct from 'failed'
+),
+
+-- What an answer lacked after its ex-date had opened is known when it landed, not before.
+late as (
+    select distinct
+        firsts.event_type,
+        firsts.event_key
+    from compared as firsts
+    left join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and firsts.ex_date = calendars.session_date
+    inner join answers
+        on
+            firsts.ingested_at > answers.ingested_at
+            and answers.ingested_at >= coalesce(calendars.open_at, firsts.ex_date + interval '14 hours 30 minutes')
+            and firsts.listed_on between answers.window_start_date and answers.window_end_date
+            and (answers.symbols is null or list_contains(string_split(answers.symbols, ','), firsts.symbol))
+    where firsts.ingested_at = firsts.first_ingested_at
 ),
 
 withdrawn as (
@@ -98,6 +115,7 @@ withdrawn as (
     inner join answers
         on
             seen.last_ingested_at < answers.ingested_at
+            and answers.ingested_at <= {{ as_of() }}
             and in_force.listed_on between answers.window_start_date and answers.window_end_date
             and (answers.symbols is null or list_contains(string_split(answers.symbols, ','), in_force.symbol))
 ),
@@ -117,9 +135,13 @@ final as (
         in_force.ingested_at,
         greatest(
             coalesce(calendars.open_at, in_force.ex_date + interval '14 hours 30 minutes'),
-            case when in_force.ingested_at > in_force.first_ingested_at then in_force.ingested_at end
+            case
+                when in_force.ingested_at > in_force.first_ingested_at or late.event_key is not null
+                    then in_force.ingested_at
+            end
         ) as known_at
     from in_force
+    left join late on in_force.event_type = late.event_type and in_force.event_key = late.event_key
     anti join withdrawn on in_force.event_type = withdrawn.event_type and in_force.event_key = withdrawn.event_key
     left join {{ ref('calendars') }} as calendars
         on calendars.exchange = 'XNYS' and in_force.ex_date = calendars.session_date

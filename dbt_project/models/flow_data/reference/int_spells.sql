@@ -1,9 +1,11 @@
 -- One row per spell of a ticker: the days on which it meant one company, as known at as_of.
-with recursive renames as (
+with recursive told as (
     select
         old_symbol,
         new_symbol,
-        coalesce(effective_date, ex_date, process_date) as renamed_on
+        coalesce(effective_date, ex_date, process_date) as renamed_on,
+        coalesce(process_date, ex_date, effective_date) as listed_on,
+        min(ingested_at) as first_ingested_at
     from {{ ref('raw_corp_actions') }}
     where
         action_type = 'name_changes'
@@ -14,12 +16,53 @@ with recursive renames as (
     group by all
 ),
 
+answers as (
+    select
+        window_start_date,
+        window_end_date,
+        nullif(symbols, '') as symbols,
+        ingested_at
+    from {{ ref('raw_fetches') }}
+    where vendor = 'alpaca' and dataset = 'corp_actions' and outcome is distinct from 'failed'
+),
+
+-- A rename that an answer lacked on its day or later was not known before it landed.
+late as (
+    select distinct
+        told.old_symbol,
+        told.new_symbol,
+        told.renamed_on
+    from told
+    left join {{ ref('calendars') }} as calendars
+        on calendars.exchange = 'XNYS' and told.renamed_on = calendars.session_date
+    inner join answers
+        on
+            told.first_ingested_at > answers.ingested_at
+            and answers.ingested_at >= coalesce(calendars.open_at, told.renamed_on + interval '14 hours 30 minutes')
+            and told.listed_on between answers.window_start_date and answers.window_end_date
+            and (
+                answers.symbols is null
+                or list_has_any(string_split(answers.symbols, ','), [told.old_symbol, told.new_symbol])
+            )
+    where told.first_ingested_at > {{ as_of() }}
+),
+
+renames as (
+    select distinct
+        told.old_symbol,
+        told.new_symbol,
+        told.renamed_on
+    from told
+    anti join late
+        on told.old_symbol = late.old_symbol and told.new_symbol = late.new_symbol and told.renamed_on = late.renamed_on
+),
+
 bars as (
     select distinct
         bars.symbol,
         bars.session_date
     from {{ ref('raw_equities_bars') }} as bars
-    where bars.session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
+    where {{ is_published('bars') }} and {{ implausible_date('bars', 'equities') }} is null
 ),
 
 first_bars as (

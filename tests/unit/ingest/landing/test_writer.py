@@ -11,8 +11,8 @@ from ingest.landing import writer
 from ingest.landing.writer import Fetch, land
 from ingest.payloads.decode import Page, table_of, utc_of
 from ingest.vendors.registry import ENDPOINTS
-from tests.support.markets import landed_files, landed_rows, leftovers
-from trademl.errors import DataError, SchemaDrift, Unavailable
+from tests.support.markets import fetch_records, landed_files, landed_rows, leftovers
+from trademl.errors import DataError, SchemaDrift, StaleData, Unavailable
 
 BARS, ASSETS = ENDPOINTS["alpaca/bars_1d"], ENDPOINTS["alpaca/assets"]
 CLOCK = datetime(2020, 3, 21, 13, tzinfo=UTC)
@@ -125,6 +125,50 @@ def test_nothing_lands_when_a_page_fails_half_way(tmp_path):
     with pytest.raises(Unavailable):
         land(tmp_path, FETCH, pages(), CLOCK)
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome", "reason"),
+    [
+        (Unavailable("down"), "failed", "Unavailable"),
+        (SchemaDrift("another shape"), "failed", "SchemaDrift"),
+        (StaleData("no bars yet"), "empty", "StaleData"),
+    ],
+)
+def test_a_fetch_that_ends_early_leaves_a_record_of_what_it_asked_for(
+    tmp_path, error, outcome, reason
+):
+    """Nothing else can tell what was asked and not had; it covers nothing."""
+
+    def pages():
+        yield page(bar())
+        raise error
+
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            land(tmp_path, FETCH, pages(), CLOCK)
+    first, second = fetch_records(tmp_path)
+    assert first["ingest_id"] != second["ingest_id"]
+    told = ("vendor", "endpoint", "dataset", "window_start", "window_end", "symbols", "rows")
+    assert [first[name] for name in (*told, "ingested_at", "outcome", "reason")] == [
+        *("alpaca", "bars_1d", "equities_bars_1d", "2020-03-01", "2020-03-20", "AAA,BBB", "0"),
+        *("2020-03-21T13:00:00Z", outcome, reason),
+    ]
+    assert landed_files(tmp_path, BARS.path) == []
+
+
+def test_symbols_that_a_file_does_not_cover_and_answers_without_a_file_are_recorded(tmp_path):
+    unknown = replace(FETCH, required_symbols=frozenset(["BBB"]))
+    land(tmp_path, unknown, [page(bar())], CLOCK)
+    known = fetch_records(tmp_path)
+    land(tmp_path, replace(FETCH, is_newer=lambda newest: False), [page(bar())], CLOCK)
+    assert [(row["symbols"], row["outcome"], row["rows"]) for row in known] == [
+        ("BBB", "empty", "0")
+    ]
+    assert sorted((row["symbols"], row["outcome"]) for row in fetch_records(tmp_path)) == [
+        ("AAA,BBB", "empty"),
+        ("BBB", "empty"),
+    ]
 
 
 def test_rows_sent_twice_land_once_and_two_versions_land_both(tmp_path):

@@ -1,4 +1,4 @@
--- One row per landed file.
+-- One row per fetch: per landed file, and per record of a fetch that landed none.
 {%- set pattern = environment('TRADEML_DATA', 'data') ~ '/raw/*/*/*/*.parquet' %}
 {%- set any_file = execute and run_query("select 1 from glob('" ~ pattern ~ "') limit 1").rows | length %}
 with footers as (
@@ -28,7 +28,12 @@ final as (
         cast(nullif(max(content) filter (where fact = 'trademl_window_end'), '') as date) as window_end_date,
         max(content) filter (where fact = 'trademl_symbols') as symbols,
         cast(max(content) filter (where fact = 'trademl_rows') as bigint) as row_count,
-        max(content) filter (where fact = 'trademl_payload_sha256') as payload_sha256
+        max(content) filter (where fact = 'trademl_payload_sha256') as payload_sha256,
+        coalesce(
+            max(content) filter (where fact = 'trademl_outcome'),
+            case max(content) filter (where fact = 'trademl_rows') when '0' then 'empty' else 'answered' end
+        ) as outcome,
+        nullif(max(content) filter (where fact = 'trademl_reason'), '') as reason
     from footers
     group by file_name
 )
