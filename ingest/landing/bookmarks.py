@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.landing.windows import Span, merged
-from ingest.payloads.endpoint import Endpoint
+from ingest.payloads.endpoint import TEXT, Endpoint, fields
 from trademl.clock import parse_clock
 from trademl.errors import DataError
 
@@ -24,6 +24,17 @@ _SETTLED_SECONDS = 60
 grain of the disk's clock."""
 _FIRST_YEAR = 1900
 """No vendor has anything from before; the lake's own bounds are rows of qc_thresholds."""
+RETRACTION = Endpoint(
+    "node",
+    "retraction",
+    pa.schema(fields(TEXT, "retracted_ingest_id retracted_file why")),
+    ("retracted_ingest_id",),
+    "node",
+    "1",
+    ("retracted_file", "why"),
+    symbol="retracted_ingest_id",
+)
+"""Tombstones: each names a landed file that a person took back, as if that were a symbol."""
 _File = tuple[str, int]
 """A file's name and inode: one that is put in the place of another is another file."""
 _FOLDERS: dict[str, tuple[int | None, dict[_File, "Envelope"]]] = {}
@@ -55,17 +66,43 @@ class Envelope:
     newest: datetime | None
 
 
-def landed(data_dir: Path, endpoint: Endpoint, since: date | None = None) -> list[Envelope]:
+def landed(
+    data_dir: Path,
+    endpoint: Endpoint,
+    since: date | None = None,
+    *,
+    with_retracted: bool = False,
+) -> list[Envelope]:
     """The landed files of an endpoint, oldest first.
 
     Args:
         data_dir: The data directory.
         endpoint: Where they landed.
         since: Leaves out what was landed before this UTC date.
+        with_retracted: Keeps files that were taken back, which answer for nothing any more.
 
     Raises:
         DataError: A landed file cannot be read.
     """
+    envelopes = _landed(data_dir, endpoint, since)
+    retracted = frozenset() if with_retracted else retracted_ids(data_dir)
+    if not retracted:
+        return envelopes
+    return [envelope for envelope in envelopes if envelope.path.stem not in retracted]
+
+
+def retracted_ids(data_dir: Path) -> frozenset[str]:
+    """The landed files that were taken back, by ``ingest_id``.
+
+    Raises:
+        DataError: A tombstone cannot be read.
+    """
+    if not (data_dir / "raw" / RETRACTION.path).is_dir():
+        return frozenset()
+    return symbols_of(_landed(data_dir, RETRACTION, None))
+
+
+def _landed(data_dir: Path, endpoint: Endpoint, since: date | None) -> list[Envelope]:
     first = f"ingest_date={since or date.min}"
     try:
         days = [
