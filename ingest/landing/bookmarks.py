@@ -251,18 +251,23 @@ def newest_in(
         return None
     column_index = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    newest = moment_in(max(group.column(column_index).statistics.max for group in groups))
-    if is_plausible(newest, last):
-        return newest
+    statistics = (group.column(column_index).statistics for group in groups)
+    newest = max((found.max for found in statistics if found and found.has_min_max), default=None)
+    if newest is None or is_plausible(newest, last):
+        return None if newest is None else moment_in(newest)
     with reading(path), pq.ParquetFile(path) as file:
         moments = file.read(columns=[endpoint.event_time]).column(0).to_pylist()
-    return max(
-        (moment for moment in map(moment_in, moments) if is_plausible(moment, last)), default=None
-    )
+    return max((moment_in(value) for value in moments if is_plausible(value, last)), default=None)
 
 
-def is_plausible(moment: datetime, last: date) -> bool:
+def is_plausible(value: date | datetime | int | None, last: date) -> bool:
     """Whether an event can have been then, in a file that holds none after a day."""
+    if value is None:
+        return False
+    try:
+        moment = moment_in(value)
+    except (ValueError, OverflowError, OSError):
+        return False
     return moment.year >= _FIRST_YEAR and moment.date() <= last
 
 

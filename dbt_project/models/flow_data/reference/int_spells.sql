@@ -4,7 +4,18 @@ with recursive renames as (
         old_symbol,
         new_symbol,
         coalesce(effective_date, ex_date, process_date) as renamed_on
-    from {{ ref('raw_corp_actions') }}
+    from {{ ref('raw_corp_actions') }} as actions
+    -- A rename that one answer tells in two ways is not told.
+    anti join (
+        select
+            action_id,
+            ingest_id
+        from {{ ref('raw_corp_actions') }}
+        where action_type = 'name_changes'
+        group by action_id, ingest_id
+        having
+            count(distinct struct_pack(o := old_symbol, n := new_symbol, e := effective_date, x := ex_date, p := process_date)) > 1
+    ) as contradicted on actions.action_id = contradicted.action_id and actions.ingest_id = contradicted.ingest_id
     where
         action_type = 'name_changes'
         and old_symbol is not null
@@ -155,6 +166,7 @@ parents as (
 
 pairs as (
     select distinct symbol from {{ ref('raw_crypto_bars') }}
+    where symbol <> ''
 ),
 
 identities as (
