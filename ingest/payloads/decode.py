@@ -16,7 +16,7 @@ from trademl.errors import SchemaDrift, Unavailable
 Decoded = TypeVar("Decoded")
 _NOTHING: Mapping[str, pa.Array] = {}
 _Beyond = dict[int, dict[str, str]]
-"""By row, the numbers of fields that their columns cannot hold."""
+"""By row, the values of fields that their columns cannot hold."""
 _UNTYPED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 """What Arrow raises for values that are not of a type."""
 
@@ -94,7 +94,7 @@ def table_of(
 
     Args:
         endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON, with
-            the numbers that a column cannot hold.
+            the values that a column cannot hold.
         records: One mapping per row, under the vendor's names.
         vendor_ts: The rows' vendor time, null when not given.
         given: Columns that are made already, or the values of all rows; copying them into every
@@ -255,22 +255,40 @@ def _column(
         try:
             return typed(values, field.type)
         except _UNTYPED:
-            return typed(_within(field, values, beyond), field.type)
+            return typed(_within(field, values, typed, beyond), field.type)
     except _UNTYPED as error:
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
 
 
-def _within(field: pa.Field, values: Sequence[Any], beyond: _Beyond) -> list[Any]:
-    """Values without the numbers that a column cannot hold: one costs itself, not the answer."""
-    held = []
+def _within(
+    field: pa.Field,
+    values: Sequence[Any],
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+    beyond: _Beyond,
+) -> Sequence[Any]:
+    """Values without those that a column cannot hold: each costs itself, not the answer.
+
+    Where not one is of the column's type the shape has changed, and they stay as they are.
+    """
+    held = [_number(v, field.type) if type(v) is int else v for v in values]
+    wrong = {row for row, value in enumerate(held) if not _is_typed(value, field.type, typed)}
+    if wrong and all(value is None for row, value in enumerate(held) if row not in wrong):
+        return values
     for row, value in enumerate(values):
-        kept = value
-        if type(value) is int:
-            kept = _number(value, field.type)
-            if kept is None:
-                beyond.setdefault(row, {})[field.name] = str(value)
-        held.append(kept)
+        if value is not None and (row in wrong or held[row] is None):
+            held[row] = None
+            beyond.setdefault(row, {})[field.name] = str(value)
     return held
+
+
+def _is_typed(
+    value: Any, kind: pa.DataType, typed: Callable[[Sequence[Any], pa.DataType], pa.Array]
+) -> bool:
+    try:
+        typed([value], kind)
+    except _UNTYPED:
+        return False
+    return True
 
 
 def _number(value: int, kind: pa.DataType) -> int | float | None:

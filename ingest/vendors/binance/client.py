@@ -114,13 +114,14 @@ def _pages_of(
         "endTime": last,
         "limit": KLINES_PER_PAGE,
     }
-    repeats = 0
+    begin, repeats = first, 0
     while first <= last:
         answer = client.get("/api/v3/klines", params, _read_rows, {"startTime": first})
         _spare_the_weight(answer)
         opened = [row[0] for row in answer.value if row[0] is not None]
         newest = max((moment for moment in opened if moment <= last), default=last)
-        if newest < first:
+        # On the first page nothing can be told twice: what is too early there is an odd row.
+        if begin < first and newest < first:
             repeats += 1
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"{client.vendor} klines repeat one page for {symbol}; try later")
@@ -128,7 +129,7 @@ def _pages_of(
         yield page_of(answer, _rows(symbol, answer.value, clock))
         if len(answer.value) < KLINES_PER_PAGE:
             return
-        first, repeats = newest + _DAY_MS, 0
+        first, repeats = max(first, newest) + _DAY_MS, 0
 
 
 def _read_rows(body: bytes) -> Sequence[_Row]:

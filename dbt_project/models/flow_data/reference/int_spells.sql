@@ -22,6 +22,7 @@ with recursive renames as (
         and new_symbol is not null
         and old_symbol <> new_symbol
         and coalesce(effective_date, ex_date, process_date) <= cast({{ as_of() }} as date)
+        and year(coalesce(effective_date, ex_date, process_date)) >= {{ threshold('first_year_equities') }}
     group by all
 ),
 

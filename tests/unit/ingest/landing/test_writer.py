@@ -264,6 +264,19 @@ def test_a_number_beyond_its_type_costs_itself(name, number):
     assert json.loads(rows[1]["extra"]) == {name: str(number), "spin": "up"}
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("n", 1.5), ("n", 1e308), ("c", "cheap"), ("v", True), ("t", "yesterday")]
+)
+def test_a_value_of_another_type_costs_itself_among_good_ones(name, value):
+    usual = bar() | {"t": "2020-03-02T05:00:00Z"}
+    odd = usual | {name: value}
+    first, second = table_of(BARS, [usual, odd]).to_pylist()
+    assert first["extra"] is None
+    assert (second[name], json.loads(second["extra"])) == (None, {name: str(value)})
+    with pytest.raises(SchemaDrift, match=f"field {name}:"):
+        table_of(BARS, [odd, odd])
+
+
 def test_a_whole_number_that_no_float_is_lands_as_the_next_one():
     (row,) = table_of(BARS, [bar() | {"v": 2**60 + 1}]).to_pylist()
     assert (row["v"], row["extra"]) == (2.0**60, None)
