@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.landing.windows import Span, merged
-from ingest.payloads.endpoint import Endpoint
+from ingest.payloads.endpoint import TEXT, Endpoint, fields
 from trademl.clock import parse_clock
 from trademl.errors import DataError
 
@@ -24,6 +24,17 @@ _SETTLED_SECONDS = 60
 grain of the disk's clock."""
 _FIRST_YEAR = 1900
 """No vendor has anything from before; the lake's own bounds are rows of qc_thresholds."""
+RETRACTION = Endpoint(
+    "node",
+    "retraction",
+    pa.schema(fields(TEXT, "retracted_ingest_id retracted_file why")),
+    ("retracted_ingest_id",),
+    "node",
+    "1",
+    ("retracted_file", "why"),
+    symbol="retracted_ingest_id",
+)
+"""Tombstones: each names a landed file that a person took back, as if that were a symbol."""
 _File = tuple[str, int]
 """A file's name and inode: one that is put in the place of another is another file."""
 _FOLDERS: dict[str, tuple[int | None, dict[_File, "Envelope"]]] = {}
@@ -55,17 +66,43 @@ class Envelope:
     newest: datetime | None
 
 
-def landed(data_dir: Path, endpoint: Endpoint, since: date | None = None) -> list[Envelope]:
+def landed(
+    data_dir: Path,
+    endpoint: Endpoint,
+    since: date | None = None,
+    *,
+    with_retracted: bool = False,
+) -> list[Envelope]:
     """The landed files of an endpoint, oldest first.
 
     Args:
         data_dir: The data directory.
         endpoint: Where they landed.
         since: Leaves out what was landed before this UTC date.
+        with_retracted: Keeps files that were taken back, which answer for nothing any more.
 
     Raises:
         DataError: A landed file cannot be read.
     """
+    envelopes = _landed(data_dir, endpoint, since)
+    retracted = frozenset() if with_retracted else retracted_ids(data_dir)
+    if not retracted:
+        return envelopes
+    return [envelope for envelope in envelopes if envelope.path.stem not in retracted]
+
+
+def retracted_ids(data_dir: Path) -> frozenset[str]:
+    """The landed files that were taken back, by ``ingest_id``.
+
+    Raises:
+        DataError: A tombstone cannot be read.
+    """
+    if not (data_dir / "raw" / RETRACTION.path).is_dir():
+        return frozenset()
+    return symbols_of(_landed(data_dir, RETRACTION, None))
+
+
+def _landed(data_dir: Path, endpoint: Endpoint, since: date | None) -> list[Envelope]:
     first = f"ingest_date={since or date.min}"
     try:
         days = [
@@ -214,18 +251,23 @@ def newest_in(
         return None
     column_index = endpoint.schema.names.index(endpoint.event_time)
     groups = (footer.row_group(number) for number in range(footer.num_row_groups))
-    newest = moment_in(max(group.column(column_index).statistics.max for group in groups))
-    if is_plausible(newest, last):
-        return newest
+    statistics = (group.column(column_index).statistics for group in groups)
+    newest = max((found.max for found in statistics if found and found.has_min_max), default=None)
+    if newest is None or is_plausible(newest, last):
+        return None if newest is None else moment_in(newest)
     with reading(path), pq.ParquetFile(path) as file:
         moments = file.read(columns=[endpoint.event_time]).column(0).to_pylist()
-    return max(
-        (moment for moment in map(moment_in, moments) if is_plausible(moment, last)), default=None
-    )
+    return max((moment_in(value) for value in moments if is_plausible(value, last)), default=None)
 
 
-def is_plausible(moment: datetime, last: date) -> bool:
+def is_plausible(value: date | datetime | int | None, last: date) -> bool:
     """Whether an event can have been then, in a file that holds none after a day."""
+    if value is None:
+        return False
+    try:
+        moment = moment_in(value)
+    except (ValueError, OverflowError, OSError):
+        return False
     return moment.year >= _FIRST_YEAR and moment.date() <= last
 
 

@@ -88,16 +88,19 @@ def _newest_of_each(path: Path, endpoint: Endpoint, last: date) -> Mapping[str, 
         newest = table.group_by(endpoint.symbol).aggregate([(endpoint.event_time, "max")])
         symbols = newest.column(endpoint.symbol).to_pylist()
         moments = newest.column(f"{endpoint.event_time}_max").to_pylist()
-    names = [from_vendor(symbol, endpoint.class_mark) for symbol in symbols]
-    return {name: moment_in(moment) for name, moment in zip(names, moments, strict=True)}
+    return {
+        from_vendor(symbol, endpoint.class_mark): moment_in(moment)
+        for symbol, moment in zip(symbols, moments, strict=True)
+        if symbol is not None
+    }
 
 
 def _plausible(rows: pa.Table, event_time: str, last: date) -> pa.Table:
     """The rows whose event can have been then: all of them, but in odd files."""
     times = rows.column(event_time)
     span = pc.min_max(times).as_py()
-    if all(bound is None or is_plausible(moment_in(bound), last) for bound in span.values()):
+    if not times.null_count and all(is_plausible(bound, last) for bound in span.values()):
         return rows
     return rows.filter(
-        pa.array([is_plausible(moment_in(time), last) for time in times.to_pylist()], pa.bool_())
+        pa.array([is_plausible(time, last) for time in times.to_pylist()], pa.bool_())
     )

@@ -197,15 +197,30 @@ def _enveloped(
         if fetch.symbols:
             answered = _symbols(page.rows, fetch.endpoint)
             check_symbols(fetch.endpoint, answered, frozenset(fetch.symbols))
-        _refuse_beyond(page.rows, fetch, clock)
+        readable = replace(page, rows=_readable(page.rows))
+        _refuse_beyond(readable.rows, fetch, clock)
         totals.add(page, answered)
-        yield _with_envelope(page, fetch.endpoint, clock, ingest_id)
+        yield _with_envelope(readable, fetch.endpoint, clock, ingest_id)
+
+
+def _readable(rows: pa.Table) -> pa.Table:
+    """Rows without times that no reader takes, such as ones of the year 0."""
+    low, high = (pa.scalar(bound, UTC_TIME) for bound in (_FIRST, _LAST))
+    for place, column in enumerate(rows.schema):
+        if not pa.types.is_temporal(column.type):
+            continue
+        times = rows.column(place).cast(UTC_TIME)
+        is_readable = pc.and_(pc.greater_equal(times, low), pc.less_equal(times, high))
+        if pc.all(is_readable).as_py() is False:
+            values = pc.if_else(is_readable, rows.column(place), pa.scalar(None, column.type))
+            rows = rows.set_column(place, column, values)
+    return rows
 
 
 def _refuse_beyond(rows: pa.Table, fetch: Fetch, clock: datetime) -> None:
-    """Refuses times that no reader takes, and bars after the last day asked that may be real.
+    """Refuses bars after the last day asked that may be real.
 
-    Those are of a session that is not over, or of a vendor that mixed up the window. A bar of a day
+    They are of a session that is not over, or of a vendor that mixed up the window. A bar of a day
     to come is one wrong row: it is landed, and the lake sets it aside.
 
     Raises:
@@ -216,7 +231,6 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch, clock: datetime) -> None:
         if not pa.types.is_temporal(column.type):
             continue
         times = rows.column(column.name).cast(UTC_TIME)
-        last = _LAST
         if fetch.end and endpoint.event_time and column.name in (endpoint.event_time, "vendor_ts"):
             # Minutes of New York's evening are those of the next day in UTC.
             days = timedelta(days=1 if endpoint.name.endswith("_1m") else 0)
@@ -224,10 +238,6 @@ def _refuse_beyond(rows: pa.Table, fetch: Fetch, clock: datetime) -> None:
             after_last = times.filter(pc.greater(times, pa.scalar(last, UTC_TIME)))
             if pc.any(pc.less_equal(after_last, pa.scalar(_end_of(clock), UTC_TIME))).as_py():
                 raise SchemaDrift(_beyond(endpoint, column.name, last))
-        span = pc.min_max(times)
-        low, high = (pa.scalar(bound, UTC_TIME).value for bound in (_FIRST, _LAST))
-        if span["min"].is_valid and not low <= span["min"].value <= span["max"].value <= high:
-            raise SchemaDrift(_beyond(endpoint, column.name, last))
 
 
 def _end_of(clock: datetime) -> datetime:
@@ -386,6 +396,8 @@ def _strictly_ordered(path: Path, symbol: str, event_time: str) -> bool:
     It takes 0.01 s per million rows.
     """
     keys = _read(path, [symbol, event_time], [symbol]).unify_dictionaries()
+    if any(column.null_count for column in keys.columns):
+        return False
     chunks = keys.column(symbol).chunks
     codes = np.concatenate([chunk.indices.to_numpy() for chunk in chunks] or [np.empty(0, int)])
     times = keys.column(event_time).to_numpy().astype(np.int64)

@@ -15,8 +15,14 @@ from trademl.errors import SchemaDrift, Unavailable
 
 Decoded = TypeVar("Decoded")
 _NOTHING: Mapping[str, pa.Array] = {}
+_Beyond = dict[int, dict[str, str]]
+"""By row, the values of fields that their columns cannot hold."""
 _UNTYPED = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 """What Arrow raises for values that are not of a type."""
+
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_ALL_TIMES = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+"""The first and last microsecond of the years 1 to 9999, from 1970 on."""
 
 DRIFT = "no longer has the shape its connector knows"
 """In the message of every payload that is refused for its shape."""
@@ -87,7 +93,8 @@ def table_of(
     """Builds the typed table of a page from decoded records.
 
     Args:
-        endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON.
+        endpoint: Whose columns to fill. Fields that it does not know go to ``extra`` as JSON, with
+            the values that a column cannot hold.
         records: One mapping per row, under the vendor's names.
         vendor_ts: The rows' vendor time, null when not given.
         given: Columns that are made already, or the values of all rows; copying them into every
@@ -98,9 +105,12 @@ def table_of(
         SchemaDrift: A field that is always sent is absent, or has another type.
     """
     known = frozenset({*endpoint.columns.names, *used_fields})
-    _refuse_absence(endpoint, records)
+    _refuse_absence(endpoint, records, given)
     sent = _columns(records, endpoint.columns.names)
-    return _table(endpoint, {**sent, **given}, _extra(records, known), vendor_ts, _typed)
+    # Of a column that was made of the rows nobody knows any more whether a row said null.
+    never_null = endpoint.never_null.union(given.keys() & endpoint.key)
+    extra = _extra(records, known)
+    return _table(endpoint, {**sent, **given}, extra, vendor_ts, _typed, never_null)
 
 
 def table_of_columns(
@@ -121,11 +131,12 @@ def table_of_columns(
     count = len(next(iter(columns.values())))
     absent = {name: [None] * count for name in endpoint.columns.names if name not in columns}
     extra = pa.nulls(count, pa.string())
-    return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked)
+    never_null = endpoint.never_null.union(endpoint.key)
+    return _table(endpoint, {**columns, **absent}, extra, vendor_ts, _checked, never_null)
 
 
 def utc_of(values: Sequence[int | None], unit: str, endpoint: Endpoint) -> pa.Array:
-    """Whole numbers since 1970 as UTC times.
+    """Whole numbers since 1970 as UTC times; none for one that is beyond all times.
 
     Args:
         values: As a decoder has checked them, none where there is no time.
@@ -133,11 +144,16 @@ def utc_of(values: Sequence[int | None], unit: str, endpoint: Endpoint) -> pa.Ar
         endpoint: Named in messages.
 
     Raises:
-        SchemaDrift: One is beyond all times.
+        SchemaDrift: One is not a whole number.
     """
+    first, last = (bound // _MICROSECONDS[unit] for bound in _ALL_TIMES)
     try:
+        if not all(value is None or first <= value <= last for value in values):
+            values = [
+                None if value is None or not first <= value <= last else value for value in values
+            ]
         return pa.array(values, pa.timestamp(unit, "UTC")).cast(UTC_TIME)
-    except _UNTYPED as error:
+    except (*_UNTYPED, TypeError) as error:
         raise SchemaDrift(_drift(endpoint.path, f"a time is none: {error}")) from error
 
 
@@ -211,10 +227,19 @@ def _table(
     extra: pa.Array,
     vendor_ts: pa.Array | None,
     typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+    never_null: frozenset[str],
 ) -> pa.Table:
-    arrays = [_column(endpoint, field, columns[field.name], typed) for field in endpoint.columns]
+    beyond: _Beyond = {}
+    arrays = [
+        _column(endpoint, field, columns[field.name], typed, beyond) for field in endpoint.columns
+    ]
+    for field, array in zip(endpoint.columns, arrays, strict=True):
+        if field.name in never_null and array.null_count:
+            row = array.is_valid().index(False).as_py()
+            raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
     times = pa.nulls(len(extra), UTC_TIME) if vendor_ts is None else vendor_ts
-    return pa.table([*arrays, extra, times], names=[*endpoint.columns.names, "extra", "vendor_ts"])
+    names = [*endpoint.columns.names, "extra", "vendor_ts"]
+    return pa.table([*arrays, _with_beyond(extra, beyond), times], names=names)
 
 
 def _column(
@@ -222,19 +247,77 @@ def _column(
     field: pa.Field,
     values: pa.Array | Sequence[Any],
     typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+    beyond: _Beyond,
 ) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     try:
-        array = values if isinstance(values, pa.Array) else typed(values, field.type)
+        try:
+            return typed(values, field.type)
+        except _UNTYPED:
+            return typed(_within(field, values, typed, beyond), field.type)
     except _UNTYPED as error:
         raise SchemaDrift(_drift(endpoint.path, f"field {field.name}: {error}")) from error
-    if field.name in endpoint.never_null and array.null_count:
-        row = array.is_valid().index(False).as_py()
-        raise SchemaDrift(_drift(endpoint.path, f"field {field.name} is absent in row {row}"))
-    return array
 
 
-def _refuse_absence(endpoint: Endpoint, records: Sequence[Mapping[str, Any]]) -> None:
-    for name in endpoint.nullable:
+def _within(
+    field: pa.Field,
+    values: Sequence[Any],
+    typed: Callable[[Sequence[Any], pa.DataType], pa.Array],
+    beyond: _Beyond,
+) -> Sequence[Any]:
+    """Values without those that a column cannot hold: each costs itself, not the answer.
+
+    Where not one is of the column's type the shape has changed, and they stay as they are.
+    """
+    held = [_number(v, field.type) if type(v) is int else v for v in values]
+    wrong = {row for row, value in enumerate(held) if not _is_typed(value, field.type, typed)}
+    if wrong and all(value is None for row, value in enumerate(held) if row not in wrong):
+        return values
+    for row, value in enumerate(values):
+        if value is not None and (row in wrong or held[row] is None):
+            held[row] = None
+            beyond.setdefault(row, {})[field.name] = str(value)
+    return held
+
+
+def _is_typed(
+    value: Any, kind: pa.DataType, typed: Callable[[Sequence[Any], pa.DataType], pa.Array]
+) -> bool:
+    try:
+        typed([value], kind)
+    except _UNTYPED:
+        return False
+    return True
+
+
+def _number(value: int, kind: pa.DataType) -> int | float | None:
+    if pa.types.is_floating(kind):
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    return value if not pa.types.is_integer(kind) or -(2**63) <= value < 2**63 else None
+
+
+def _with_beyond(extra: pa.Array, beyond: _Beyond) -> pa.Array:
+    if not beyond:
+        return extra
+    rest = extra.to_pylist()
+    for row, fields in beyond.items():
+        known = msgspec.json.decode(rest[row]) if rest[row] else {}
+        rest[row] = msgspec.json.encode({**known, **fields}, order="sorted").decode()
+    return pa.array(rest, pa.string())
+
+
+def _refuse_absence(
+    endpoint: Endpoint,
+    records: Sequence[Mapping[str, Any]],
+    given: Mapping[str, pa.Array | Sequence[Any]],
+) -> None:
+    for name in (*endpoint.key, *endpoint.nullable):
+        if name in given:
+            continue
         for row, record in enumerate(records):
             if name not in record:
                 raise SchemaDrift(_drift(endpoint.path, f"field {name} is absent in row {row}"))

@@ -29,7 +29,8 @@ class Endpoint:
         vendor: First folder under ``raw/``.
         name: Second folder under ``raw/``.
         columns: The vendor's fields, under the vendor's names.
-        key: Columns that tell two rows of one fetch apart; these are never null.
+        key: Columns that tell two rows of one fetch apart. A row without a value in one is landed,
+            and belongs to nobody.
         source_name: What the rows' ``source_name`` says.
         api_version: What the rows' ``api_version`` says.
         required: Fields that the vendor always sends, beside the key.
@@ -37,7 +38,7 @@ class Endpoint:
         symbol: Column that holds what ``--symbols`` names, where the rows have one.
         class_mark: What the vendor writes before a share class: ``-`` where it says ``BRK-B``.
         nullable: Of the required fields, those that an odd row has no value in. It is landed; a row
-            without the field is still a drift of the schema.
+            without the field is still a drift of the schema, as one without a key's is.
     """
 
     vendor: str
@@ -65,7 +66,7 @@ class Endpoint:
     @property
     def never_null(self) -> frozenset[str]:
         """Fields without a value of which a row is a drift of the schema."""
-        return frozenset(self.key) | frozenset(self.required).difference(self.nullable)
+        return frozenset(self.required).difference(self.nullable, self.key)
 
 
 def fields(kind: pa.DataType, names: str) -> list[pa.Field]:

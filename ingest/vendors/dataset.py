@@ -207,7 +207,7 @@ def universe_names(_data_dir: Path, _settings: Settings, universe: Sequence[str]
 def newest_rows(
     data_dir: Path, endpoint: Endpoint, dataset: str, columns: list[str]
 ) -> list[dict[str, str]]:
-    """Some columns of the listing that was landed last.
+    """Some columns of the listing that was landed last, of names that can be asked for.
 
     Raises:
         DataError: None was landed yet, or it cannot be read.
@@ -221,7 +221,8 @@ def newest_rows(
     path = envelopes[-1].path
     with bookmarks.reading(path), pq.ParquetFile(path) as file:
         rows: list[dict[str, str]] = file.read(columns=columns).to_pylist()
-    return rows
+    # A footer lists the symbols of its file with commas between them.
+    return [row for row in rows if row[endpoint.symbol] and "," not in row[endpoint.symbol]]
 
 
 def calendar_window(job: Job, _before: list[Envelope]) -> Span:

@@ -47,13 +47,18 @@
 
 
 {% macro only_new_files(vendor, endpoint) %}
+    {%- set standing = is_standing() -%}
     {%- if not is_incremental() -%}
-        true
+        {{ standing }}
     {%- else -%}
         {%- set unread -%}
-            select parse_filename(file, true) as ingest_id from glob('{{ landed_pattern(vendor, endpoint) }}')
-            except
-            select distinct ingest_id from {{ this }}
+            select ingest_id
+            from (
+                select parse_filename(file, true) as ingest_id from glob('{{ landed_pattern(vendor, endpoint) }}')
+                except
+                select distinct ingest_id from {{ this }}
+            )
+            where {{ standing }}
             order by 1
         {%- endset -%}
         {%- set ids = run_query(unread).columns[0].values() if execute else [] -%}
@@ -61,6 +66,24 @@
             ingest_id in ('{{ ids | join("', '") }}')
         {%- else -%}
             false
+        {%- endif -%}
+    {%- endif -%}
+{% endmacro %}
+
+
+{% macro is_standing() -%}
+    ingest_id not in (select retracted.retracted_ingest_id from {{ ref('raw_retractions') }} as retracted)
+{%- endmacro %}
+
+
+{% macro delete_retracted() %}
+    {%- if is_incremental() and model.name != 'raw_retractions' -%}
+        {%- set retracted -%}
+            from {{ this }} where not ({{ is_standing() }})
+        {%- endset -%}
+        {#- A deletion of nothing would be a new version of the lake. -#}
+        {%- if run_query('select 1 ' ~ retracted ~ ' limit 1').rows | length -%}
+            delete {{ retracted }}
         {%- endif -%}
     {%- endif -%}
 {% endmacro %}

@@ -1,5 +1,7 @@
 {% macro implausible_date(bar, market) -%}
     case
+        when coalesce({{ bar }}.symbol, '') = '' then 'SYMBOL_MISSING'
+        when {{ bar }}.session_date is null then 'DATE_MISSING'
         when year({{ bar }}.session_date) < {{ threshold('first_year_' ~ market) }} then 'DATE_TOO_EARLY'
         when {{ bar }}.session_date > cast({{ bar }}.ingested_at as date) then 'DATE_IN_FUTURE'
     end

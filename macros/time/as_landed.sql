@@ -4,10 +4,22 @@
 
 
 {% macro as_landed(relation, keys) -%}
+    {%- set key = keys | join(', ') -%}
     (
-        select *
-        from {{ relation }}
-        where {{ is_landed(relation) }}
-        qualify row_number() over (partition by {{ keys | join(', ') }} order by ingested_at desc, ingest_id desc) = 1
+        select landed.*
+        from {{ relation }} as landed
+        {#- What one file says twice and differently it does not say. #}
+        anti join (
+            select {{ key }}, ingest_id
+            from (
+                select repeats.* exclude (source_uri, vendor_ts, request_hash, payload_sha256)
+                from {{ relation }} as repeats
+                qualify count(*) over (partition by {{ key }}, ingest_id) > 1
+            ) as said
+            group by {{ key }}, ingest_id
+            having min(said) <> max(said)
+        ) as contradicted using ({{ key }}, ingest_id)
+        where {{ is_landed(relation) }} and {{ keys | join(' is not null and ') }} is not null
+        qualify row_number() over (partition by {{ key }} order by ingested_at desc, ingest_id desc) = 1
     )
 {%- endmacro %}

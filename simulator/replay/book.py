@@ -46,6 +46,14 @@ class Bars:
         inside = np.searchsorted(self.days[low:high], [first, last + 1])
         return int(low + inside[0]), int(low + inside[1])
 
+    def complete(self, low: int, high: int) -> list[int]:
+        """Of a range of rows those that lack no value: what a vendor that writes no null has."""
+        is_complete = np.ones(high - low, bool)
+        for values in self.columns.values():
+            is_complete &= np.isfinite(values[low:high])
+        found: list[int] = (low + np.flatnonzero(is_complete)).tolist()
+        return found
+
     def on(self, day: int) -> npt.NDArray[np.int64]:
         """The rows of one day, in the order of the symbols."""
         return np.flatnonzero(self.days == day)

@@ -23,6 +23,7 @@ COMMANDS = {
     "ingest": "trademl.cli.ingest:ingest_group",
     "market": "trademl.cli.market:market_group",
     "node": "trademl.cli.node:node_group",
+    "raw": "trademl.cli.raw:raw_group",
     "repair": "trademl.cli.node:repair_command",
     "replay": "trademl.cli.ingest:replay_command",
     "setup": "trademl.cli.setup:setup_group",

@@ -52,6 +52,7 @@ _OPTION_SNAPSHOTS = pa.schema(
     ]
 )
 
+_ASSET_FACTS = ("class", "exchange", "symbol", "status", "tradable")
 _MEASURES = ("o", "h", "l", "c", "v", "n", "vw")
 
 BARS = Endpoint(
@@ -73,6 +74,7 @@ ACTIONS = Endpoint(
     "alpaca",
     "v1",
     ("process_date",),
+    nullable=("process_date",),
 )
 ASSETS = Endpoint(
     "alpaca",
@@ -81,7 +83,8 @@ ASSETS = Endpoint(
     ("id",),
     "alpaca",
     "v2",
-    ("class", "exchange", "symbol", "status", "tradable"),
+    _ASSET_FACTS,
+    nullable=_ASSET_FACTS,
 )
 MINUTES = Endpoint(
     "alpaca",

@@ -55,10 +55,10 @@ _ROWS = msgspec.json.Decoder(list[list[Any]])
 class _Pair(msgspec.Struct):
     """What is checked of a pair before its fields are sorted into columns."""
 
-    symbol: str
-    status: str
-    baseAsset: str  # noqa: N815 - the vendor's names
-    quoteAsset: str  # noqa: N815
+    symbol: str | None
+    status: str | None
+    baseAsset: str | None  # noqa: N815 - the vendor's names
+    quoteAsset: str | None  # noqa: N815
     filters: list[dict[str, Any]]
 
 
@@ -114,12 +114,14 @@ def _pages_of(
         "endTime": last,
         "limit": KLINES_PER_PAGE,
     }
-    repeats = 0
+    begin, repeats = first, 0
     while first <= last:
         answer = client.get("/api/v3/klines", params, _read_rows, {"startTime": first})
         _spare_the_weight(answer)
-        newest = max((row[0] for row in answer.value if row[0] <= last), default=last)
-        if newest < first:
+        opened = [row[0] for row in answer.value if row[0] is not None]
+        newest = max((moment for moment in opened if moment <= last), default=last)
+        # On the first page nothing can be told twice: what is too early there is an odd row.
+        if begin < first and newest < first:
             repeats += 1
             if repeats > _REPEATS_ALLOWED:
                 raise Unavailable(f"{client.vendor} klines repeat one page for {symbol}; try later")
@@ -127,7 +129,7 @@ def _pages_of(
         yield page_of(answer, _rows(symbol, answer.value, clock))
         if len(answer.value) < KLINES_PER_PAGE:
             return
-        first, repeats = newest + _DAY_MS, 0
+        first, repeats = max(first, newest) + _DAY_MS, 0
 
 
 def _read_rows(body: bytes) -> Sequence[_Row]:
@@ -136,7 +138,7 @@ def _read_rows(body: bytes) -> Sequence[_Row]:
         return usual_rows
     rows: list[list[Any]] = read_json(_ROWS.decode, body, KLINES.path)
     for row in rows:
-        if len(row) <= _UNUSED or not isinstance(row[0], int) or not isinstance(row[6], int):
+        if len(row) <= _UNUSED or not isinstance(row[0], int | None) or not isinstance(row[6], int):
             raise SchemaDrift(
                 f"{KLINES.path} sent a row of {len(row)} fields; 12 with integer times are known, "
                 "nothing is landed"

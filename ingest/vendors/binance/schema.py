@@ -41,6 +41,7 @@ EXCHANGE_INFO = Endpoint(
     "binance_spot",
     "v3",
     ("status", "base_asset", "quote_asset"),
+    nullable=("status", "base_asset", "quote_asset"),
 )
 
 ALL = (

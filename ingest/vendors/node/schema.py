@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from ingest.landing.bookmarks import RETRACTION
 from ingest.payloads.endpoint import DAY, NUMBER, TEXT, Endpoint, fields
 
 _QC_PROBE = pa.schema(
@@ -17,4 +18,4 @@ QC_PROBE = Endpoint(
     "node", "qc_probe", _QC_PROBE, ("symbol", "session_date", "vendor"), "node", "1", ("verdict",)
 )
 
-ALL = (QC_PROBE,)
+ALL = (QC_PROBE, RETRACTION)

@@ -71,7 +71,10 @@ def _records(path: Path, endpoint: Endpoint) -> list[dict[str, Any]]:
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path} cannot be read: {error}; check the file") from error
     records: list[dict[str, Any]] = table.to_pylist()
-    return [{name: value for name, value in row.items() if value is not None} for row in records]
+    return [
+        {name: value for name, value in row.items() if value is not None or name in endpoint.key}
+        for row in records
+    ]
 
 
 def _read_csv(path: Path, endpoint: Endpoint) -> pa.Table:

@@ -113,12 +113,11 @@ class AlphaVantageWire:
             return json_reply({"Information": _FULL})
         bars = self._book.equities
         low, high = bars.rows(from_vendor(symbol, _CLASS_MARK), 0, day_number(self._today))
-        if low == high:
+        rows = bars.complete(low, high)
+        if not rows:
             return json_reply({"Error Message": _INVALID.format("TIME_SERIES_DAILY")})
-        first = low if size == "full" else max(low, high - COMPACT_ROWS)
-        days = {
-            day_of(int(bars.days[row])).isoformat(): row for row in range(high - 1, first - 1, -1)
-        }
+        newest_first = rows[::-1] if size == "full" else rows[: -COMPACT_ROWS - 1 : -1]
+        days = {day_of(int(bars.days[row])).isoformat(): row for row in newest_first}
         series = {day: self._bar(row) for day, row in days.items()}
         if fault == "shuffle":
             series = dict(reversed(series.items()))

@@ -79,9 +79,10 @@ class FinnhubWire:
             raise refusal("the replay serves resolution D only", 422)
         first, last = -(-_seconds(query, "from") // 86_400), _seconds(query, "to") // 86_400
         low, high = self._book.equities.rows(symbol, first, last)
-        if low == high:
+        bars = self._book.equities
+        rows = bars.complete(low, high)
+        if not rows:
             return {"s": "no_data"}
-        bars, rows = self._book.equities, range(low, high)
         days = [int(bars.days[row]) for row in rows]
         factors = [self._factor(symbol, day_of(day)) for day in days]
 

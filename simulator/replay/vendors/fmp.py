@@ -165,7 +165,7 @@ class FmpWire:
                 "adjClose": float(columns["close"][row]),
                 "volume": float(columns["volume"][row]),
             }
-            for row in range(high - 1, max(low, high - PRICES_CAP) - 1, -1)
+            for row in bars.complete(low, high)[: -PRICES_CAP - 1 : -1]
         ]
 
     def _calendar(self, events: Rows, query: Query) -> Rows:

@@ -111,7 +111,8 @@ class MassiveWire:
         self._check_age(day)
         bars = self._book.equities
         ends = int(new_york(day, _CLOSE).timestamp() * 1000)
-        positions = [(bars.symbol_of(row), row) for row in bars.on(day_number(day)).tolist()]
+        of_day = [row for row in bars.on(day_number(day)).tolist() if bars.complete(row, row + 1)]
+        positions = [(bars.symbol_of(row), row) for row in of_day]
         rows = [{"T": symbol, **_bar(bars, row, ends)} for symbol, row in positions]
         return _counted(_shuffled(rows, fault), {"adjusted": False})
 
@@ -127,15 +128,15 @@ class MassiveWire:
         self._check_age(begin.astimezone(NEW_YORK).date())
         bars, number, begins = self._series(span)
         low, high = bars.rows(ticker, number(begin), number(_moment(last, time.max, "to")))
+        complete = bars.complete(low, high)
         offset, limit = _offset(query), _limit(query, 5_000, 50_000)
-        upper = min(high, low + offset + limit)
         rows = [
             _bar(bars, row, int(begins(int(bars.days[row])).timestamp() * 1000))
-            for row in range(low + offset, upper)
+            for row in complete[offset : offset + limit]
         ]
         reply_ticker = f"{ticker}X" if fault == "wrong_symbol" else ticker
         head = {"ticker": reply_ticker, "adjusted": False}
-        following = _cursor(query, offset + limit) if upper < high else None
+        following = _cursor(query, offset + limit) if offset + limit < len(complete) else None
         return _counted(_shuffled(rows, fault), head), following
 
     def _series(

@@ -3,9 +3,20 @@
 import pytest
 
 from simulator.replay.server import ReplayServer
+from tests.support import replays, vendors
 from tests.support.lakes import edit
-from tests.support.markets import MORNING_AFTER, landed_rows, small_market
+from tests.support.markets import (
+    FIRST,
+    LAST,
+    MORNING_AFTER,
+    SYMBOLS,
+    landed_rows,
+    small_market,
+    trading_days,
+)
 from tests.support.replays import run
+
+pytestmark = pytest.mark.usefixtures("no_waits")
 
 
 @pytest.fixture
@@ -42,3 +53,23 @@ def test_a_bar_without_a_value_lands_with_all_others(market, tmp_path, vendor, d
     assert (close, volume is None) == (None, False)
     assert (second[2] is None, second[3], second[4]) == (False, None, None)
     assert all(None not in row for row in others)
+
+
+@pytest.mark.parametrize(
+    ("vendor", "dataset"),
+    [
+        ("massive", "equities_aggs_1d"),
+        ("massive", "equities_bars_1d"),
+        ("finnhub", "equities_bars_1d"),
+        ("fmp", "equities_bars_1d"),
+        ("alphavantage", "equities_bars_1d"),
+    ],
+)
+def test_a_vendor_that_writes_no_null_has_no_such_bar(market, tmp_path, vendor, dataset):
+    window = {"start": FIRST, "end": LAST}
+    names = {} if (vendor, dataset) == ("massive", "equities_bars_1d") else {"symbols": ["AAA"]}
+    settings = vendors.KEYS if vendor in ("fmp", "alphavantage") else replays.KEYS
+    with ReplayServer(market, MORNING_AFTER) as server:
+        report = run(server, tmp_path, vendor, dataset, settings=settings, **window, **names)
+    missing, of_one = 2, len(trading_days())
+    assert report.rows == (of_one if names else of_one * len(SYMBOLS)) - missing

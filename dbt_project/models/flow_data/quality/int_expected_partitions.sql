@@ -31,7 +31,7 @@ listed as (
     select
         symbol,
         min(ingested_at) filter (where status = 'active') as seen_at,
-        arg_max(status, ingested_at) as status
+        arg_max(status, struct_pack(landed_at := ingested_at, is_active := status = 'active')) as status
     from {{ ref('raw_assets') }}
     where ingested_at <= {{ as_of() }}
     group by symbol

@@ -58,10 +58,10 @@ misdated as (
 -- A date that nobody can believe belongs to no security: the ticker stands for it. The newest fetch speaks.
 set_aside as (
     select
-        symbol as security_id,
-        symbol,
+        coalesce(symbol, '') as security_id,
+        coalesce(symbol, '') as symbol,
         asset_class,
-        session_date,
+        coalesce(session_date, date '0001-01-01') as session_date,
         reason,
         'rejected' as verdict,
         open,
@@ -75,7 +75,7 @@ set_aside as (
     from misdated
     where ingested_at <= {{ as_of() }}
     qualify row_number() over (
-        partition by asset_class, symbol, session_date
+        partition by asset_class, coalesce(symbol, ''), coalesce(session_date, date '0001-01-01')
         order by ingested_at desc, ingest_id desc, open desc, high desc, low desc, close desc, volume desc
     ) = 1
 ),

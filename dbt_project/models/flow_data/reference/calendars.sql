@@ -14,7 +14,8 @@ with sessions as (
 ),
 
 first_crypto_day as (
-    select min(session_date) as session_date from {{ ref('raw_crypto_bars') }}
+    select min(bars.session_date) as session_date from {{ ref('raw_crypto_bars') }} as bars
+    where {{ implausible_date('bars', 'crypto') }} is null
 ),
 
 crypto_days as (

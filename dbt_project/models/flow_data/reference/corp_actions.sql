@@ -59,6 +59,7 @@ distinct_events as (
             and events.pay_date is not distinct from others.pay_date
             and events.ratio is not distinct from others.ratio
             and events.event_key <> others.event_key
+            and others.is_conflicting is not true
             and (
                 (events.cash_usd is not distinct from others.cash_usd and events.event_key > others.event_key)
                 or (
@@ -76,8 +77,9 @@ merged as (
         ex_date,
         min(record_date) as record_date,
         min(pay_date) as pay_date,
-        list_sort(list(distinct ratio) filter (where ratio is not null)) as ratios,
-        list_sum(list_sort(list(cash_usd) filter (where cash_usd is not null))) as cash_usd,
+        bool_and(coalesce(is_conflicting, false)) as is_conflicting,
+        list_sort(list(distinct ratio) filter (where ratio is not null and is_conflicting is not true)) as ratios,
+        list_sum(list_sort(list(cash_usd) filter (where cash_usd is not null and is_conflicting is not true))) as cash_usd,
         min(action_id) as action_id,
         min(source_name) as source_name,
         max(known_at) as known_at,
@@ -167,6 +169,7 @@ final as (
             when event_type like '%dividend' and previous_close > 0 then 1 - cash_usd * day_ratio / previous_close
         end as price_factor,
         case
+            when is_conflicting then 'CONFLICTING_ROWS'
             when first_session_date is null or ex_date <= first_session_date then 'EX_DATE_BEFORE_DATA'
             when len(ratios) > 1 and ratio is null then 'RATIO_AMBIGUOUS'
             when event_type in ('split', 'stock_dividend') and coalesce(ratio, 0) <= 0 then 'RATIO_NOT_POSITIVE'

@@ -7,7 +7,11 @@ select
     cast(start_date as timestamp) at time zone 'UTC' as known_at,
     ingested_at
 from {{ ref('raw_index_membership') }}
-where start_date <= cast({{ as_of() }} as date) and {{ is_landed(ref('raw_index_membership')) }}
+where
+    start_date <= cast({{ as_of() }} as date)
+    and index_name is not null
+    and symbol is not null
+    and {{ is_landed(ref('raw_index_membership')) }}
 qualify
     row_number() over (
         partition by index_name, symbol, start_date

@@ -9,6 +9,7 @@ with named as (
 typed as (
     select
         symbol,
+        action_type,
         case
             when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then 'split'
             when action_type = 'stock_dividends' then 'stock_dividend'
@@ -37,24 +38,35 @@ typed as (
 ),
 
 -- What has no id of its vendor is told apart by its content: a correction is then another event, the old one withdrawn.
-fetched as (
+told as (
     select
         *,
-        coalesce(action_id, concat_ws('|', symbol, event_type, ex_date, ratio, cash_usd)) as event_key
+        coalesce(action_id, concat_ws('|', symbol, event_type, ex_date, ratio, cash_usd)) as event_key,
+        struct_pack(s := symbol, t := event_type, d := ex_date, r := ratio, c := cash_usd, b := record_date, p := pay_date) as said
     from typed
     where event_type is not null
-    qualify row_number() over (
-        partition by ingest_id, ingested_at, event_type, event_key
-        order by ex_date desc, ratio asc, cash_usd asc
-    ) = 1
+),
+
+-- An answer that tells one action in two ways says which action it is and nothing else.
+fetched as (
+    select
+        * exclude (said),
+        (min(said) over answer <> max(said) over answer) as is_conflicting
+    from told
+    window
+        answer as (
+            partition by ingest_id, ingested_at, action_type, event_key order by said
+            rows between unbounded preceding and unbounded following
+        )
+    qualify row_number() over answer = 1
 ),
 
 compared as (
     select
         *,
         (
-            lag(struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd)) over landings
-            is distinct from struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd)
+            lag(struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd, x := is_conflicting)) over landings
+            is distinct from struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd, x := is_conflicting)
         ) as is_different,
         min(ingested_at) over (partition by event_type, event_key) as first_ingested_at
     from fetched
@@ -130,6 +142,7 @@ final as (
         in_force.pay_date,
         in_force.ratio,
         in_force.cash_usd,
+        in_force.is_conflicting,
         in_force.action_id,
         in_force.source_name,
         in_force.ingested_at,

@@ -1,18 +1,30 @@
 -- One row per spell of a ticker: the days on which it meant one company, as known at as_of.
 with recursive told as (
     select
-        old_symbol,
-        new_symbol,
-        coalesce(effective_date, ex_date, process_date) as renamed_on,
-        coalesce(process_date, ex_date, effective_date) as listed_on,
-        min(ingested_at) as first_ingested_at
-    from {{ ref('raw_corp_actions') }}
+        actions.old_symbol,
+        actions.new_symbol,
+        coalesce(actions.effective_date, actions.ex_date, actions.process_date) as renamed_on,
+        coalesce(actions.process_date, actions.ex_date, actions.effective_date) as listed_on,
+        min(actions.ingested_at) as first_ingested_at
+    from {{ ref('raw_corp_actions') }} as actions
+    -- A rename that one answer tells in two ways is not told.
+    anti join (
+        select
+            action_id,
+            ingest_id
+        from {{ ref('raw_corp_actions') }}
+        where action_type = 'name_changes'
+        group by action_id, ingest_id
+        having
+            count(distinct struct_pack(o := old_symbol, n := new_symbol, e := effective_date, x := ex_date, p := process_date)) > 1
+    ) as contradicted on actions.action_id = contradicted.action_id and actions.ingest_id = contradicted.ingest_id
     where
-        action_type = 'name_changes'
-        and old_symbol is not null
-        and new_symbol is not null
-        and old_symbol <> new_symbol
-        and coalesce(effective_date, ex_date, process_date) <= cast({{ as_of() }} as date)
+        actions.action_type = 'name_changes'
+        and actions.old_symbol is not null
+        and actions.new_symbol is not null
+        and actions.old_symbol <> actions.new_symbol
+        and coalesce(actions.effective_date, actions.ex_date, actions.process_date) <= cast({{ as_of() }} as date)
+        and year(coalesce(actions.effective_date, actions.ex_date, actions.process_date)) >= {{ threshold('first_year_equities') }}
     group by all
 ),
 
@@ -198,6 +210,7 @@ parents as (
 
 pairs as (
     select distinct symbol from {{ ref('raw_crypto_bars') }}
+    where symbol <> ''
 ),
 
 identities as (

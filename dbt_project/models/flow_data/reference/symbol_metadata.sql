@@ -10,11 +10,11 @@ with assets as (
         ingested_at,
         ingest_id
     from {{ ref('raw_assets') }}
-    where ingested_at <= {{ as_of() }}
+    where ingested_at <= {{ as_of() }} and symbol is not null
     -- A ticker that is used again has the id of each of its companies; the one that trades speaks for it.
     qualify row_number() over (
         partition by symbol, ingest_id
-        order by status = 'active' desc, asset_id desc
+        order by status = 'active' desc, asset_id desc, exchange, name, is_tradable
     ) = 1
 ),
 
@@ -30,7 +30,7 @@ pairs as (
         ingested_at,
         ingest_id
     from {{ ref('raw_exchange_filters') }}
-    where ingested_at <= {{ as_of() }}
+    where ingested_at <= {{ as_of() }} and symbol is not null
     -- An answer that says two things of a pair says nothing of it.
     window
         answer as (

@@ -1,5 +1,6 @@
 import errno
 import fcntl
+import json
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ingest.landing import writer
+from ingest.landing import bookmarks, writer
 from ingest.landing.writer import Fetch, land
 from ingest.payloads.decode import Page, table_of, utc_of
 from ingest.vendors.registry import ENDPOINTS
@@ -60,20 +61,21 @@ def test_every_row_carries_the_envelope(tmp_path):
         (1_584_921_599_000_000, False),  # the day after the clock's, in UTC
         (4_102_444_800_000_000, True),  # 2100: one wrong row, which the lake sets aside
         (-62_135_596_800_000_000, True),  # the year 1, likewise
-        (253_402_300_800_000_000, False),  # 10000, which no reader takes
-        (-(2**62), False),
+        (253_402_300_800_000_000, True),  # 10000, which no reader takes: it lands without a time
+        (-(2**62), True),
     ],
 )
-def test_a_bar_that_was_not_asked_and_may_be_real_or_that_nobody_can_read_is_refused(
-    tmp_path, microseconds, is_landed
-):
+def test_a_bar_that_was_not_asked_and_may_be_real_is_refused(tmp_path, microseconds, is_landed):
     """Times by themselves are read as they are, so the landing looks at them."""
     rows = page(bar()).rows
     moment = pa.array([microseconds], pa.int64()).cast(pa.timestamp("us", "UTC"))
     odd = rows.set_column(rows.column_names.index("t"), "t", moment)
     pages = [page(bar()), replace(page(bar()), rows=odd)]
     if is_landed:
-        assert land(tmp_path, FETCH, pages, CLOCK).rows == 2
+        path = land(tmp_path, FETCH, pages, CLOCK).path
+        (_, time) = pq.ParquetFile(path).read().column("t").cast(pa.int64()).to_pylist()
+        is_readable = -62_135_596_800_000_000 <= microseconds < 253_402_300_800_000_000
+        assert time == (microseconds if is_readable else None)
         return
     with pytest.raises(SchemaDrift, match=r"sent a t outside 0001-01-01..2020-03-20"):
         land(tmp_path, FETCH, pages, CLOCK)
@@ -296,16 +298,53 @@ def test_the_same_text_may_come_plain_and_as_a_dictionary(tmp_path):
         assert table.column("symbol").to_pylist() == ["AAA", "BBB"] * 2
 
 
-@pytest.mark.parametrize("number", [2**63, 2**70])
-def test_a_number_beyond_its_type_is_drift(number):
-    with pytest.raises(SchemaDrift, match="field n:"):
-        table_of(BARS, [bar() | {"n": number}])
+@pytest.mark.parametrize(
+    ("name", "number"), [("n", 2**63), ("n", 2**70), ("n", -(2**80)), ("v", 10**400)]
+)
+def test_a_number_beyond_its_type_costs_itself(name, number):
+    rows = table_of(BARS, [bar(), bar(day=3, spin="up") | {name: number}]).to_pylist()
+    assert (rows[0][name], rows[0]["extra"]) == (bar()[name], None)
+    assert rows[1][name] is None
+    assert json.loads(rows[1]["extra"]) == {name: str(number), "spin": "up"}
 
 
-def test_a_time_beyond_all_times_is_drift():
+@pytest.mark.parametrize(
+    ("name", "value"), [("n", 1.5), ("n", 1e308), ("c", "cheap"), ("v", True), ("t", "yesterday")]
+)
+def test_a_value_of_another_type_costs_itself_among_good_ones(name, value):
+    usual = bar() | {"t": "2020-03-02T05:00:00Z"}
+    odd = usual | {name: value}
+    first, second = table_of(BARS, [usual, odd]).to_pylist()
+    assert first["extra"] is None
+    assert (second[name], json.loads(second["extra"])) == (None, {name: str(value)})
+    with pytest.raises(SchemaDrift, match=f"field {name}:"):
+        table_of(BARS, [odd, odd])
+
+
+def test_a_whole_number_that_no_float_is_lands_as_the_next_one():
+    (row,) = table_of(BARS, [bar() | {"v": 2**60 + 1}]).to_pylist()
+    assert (row["v"], row["extra"]) == (2.0**60, None)
+
+
+def test_a_row_without_a_key_costs_itself(tmp_path):
+    bars = [bar(), bar() | {"symbol": None}, bar("BBB") | {"t": None}, bar("BBB")]
+    landed = land(tmp_path, FETCH, [page(*bars)], CLOCK)
+    found = pq.ParquetFile(landed.path).read().select(["symbol", "t"]).to_pylist()
+    assert found == [{"symbol": row["symbol"], "t": row["t"]} for row in bars]
+    assert bookmarks.landed(tmp_path, BARS)[0].newest == bars[0]["t"]
+
+
+def test_a_row_whose_key_is_not_even_sent_is_drift():
+    with pytest.raises(SchemaDrift, match="field symbol is absent in row 1"):
+        table_of(BARS, [bar(), {name: value for name, value in bar().items() if name != "symbol"}])
+
+
+def test_a_time_beyond_all_times_is_none():
     assert utc_of([1_600_000_000], "s", BARS)[0].as_py() == datetime(
         2020, 9, 13, 12, 26, 40, tzinfo=UTC
     )
-    for number in (5 * 10**18, 2**63):
-        with pytest.raises(SchemaDrift, match="a time is none"):
-            utc_of([number], "ms", BARS)
+    for number in (5 * 10**18, 2**63, -(10**17)):
+        assert utc_of([number, 0], "ms", BARS).to_pylist() == [
+            None,
+            datetime(1970, 1, 1, tzinfo=UTC),
+        ]

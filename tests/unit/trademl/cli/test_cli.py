@@ -124,6 +124,8 @@ def test_unknown_command_ends_the_process_with_2(tmp_path):
         (("alpha", "--run-id", "../x"), 2, "run id '../x'"),
         (("validate", "--run-id", "nope"), 2, "'nope' is not a run"),
         (("shell",), 3, "no published version"),
+        (("raw", "retract", "nope.parquet", "--why", "wrong"), 2, "'nope.parquet' is not a landed"),
+        (("raw", "retract", "nope.parquet", "--why", " "), 2, "the reason is empty"),
         (("shell", "--data", "o'neil"), 2, "must not hold '"),
         (("build", "--data", "a[1]*"), 2, "must not hold * [ ]"),
         (("demo", "--market", "nowhere"), 3, "nowhere holds no market"),

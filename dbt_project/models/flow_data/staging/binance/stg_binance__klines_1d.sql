@@ -1,8 +1,8 @@
 -- One row per landed daily kline.
 select
     symbol,
-    cast(make_timestamp(open_time * 1000) as date) as session_date,
-    make_timestamp(open_time * 1000) at time zone 'UTC' as event_at,
+    cast({{ from_milliseconds('open_time') }} as date) as session_date,
+    {{ from_milliseconds('open_time') }} at time zone 'UTC' as event_at,
     try_cast(open as double) as open,
     try_cast(high as double) as high,
     try_cast(low as double) as low,

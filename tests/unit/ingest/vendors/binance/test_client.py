@@ -123,6 +123,19 @@ def test_a_price_that_is_no_text_is_drift():
         ask(Host([kline(0, close=64890.12)]))
 
 
+def test_an_odd_row_costs_itself():
+    days = [kline(day) for day in range(3)]
+    days[0][8] = days[1][0] = 2**70
+    days.insert(1, [None, *kline(0)[1:]])
+    found = [(row["open_time"], row["trades"], row["extra"]) for row in ask(Host(days))]
+    assert found == [
+        (MARCH_2, None, f'{{"trades":"{2**70}"}}'),
+        (None, 2310455, None),
+        (None, 2310455, f'{{"open_time":"{2**70}"}}'),
+        (MARCH_2 + 2 * DAY, 2310455, None),
+    ]
+
+
 def test_fields_beyond_the_known_ones_are_kept():
     used = [*kline(0)[:11], "7", "new"]
     assert ask(Host([used]))[0]["extra"] == '{"field_11":"7","field_12":"new"}'
@@ -170,7 +183,14 @@ def test_the_old_notional_filter_serves_where_the_new_one_is_absent():
 
 def test_a_pair_of_another_shape_is_drift():
     with pytest.raises(SchemaDrift, match="exchange_info"):
-        read_info(info(baseAsset=None))
+        read_info(info(baseAsset=5))
+
+
+def test_a_pair_that_lacks_a_value_costs_itself():
+    usual, odd = info()["symbols"][0], info(symbol=None, baseAsset=None)["symbols"][0]
+    rows = read_info({**info(), "symbols": [usual, odd]})
+    found = [(row["symbol"], row["base_asset"], row["quote_asset"]) for row in rows]
+    assert found == [("BTCUSDT", "BTC", "USDT"), (None, None, "USDT")]
 
 
 def test_the_last_full_day_ends_before_the_clock():
