@@ -160,7 +160,7 @@ def _equities(con: duckdb.DuckDBPyConnection, market: Path, clock: datetime) -> 
                 union all by name
                 select symbol, date, open, high, low, close, volume, published_at
                 from {_file(corrections)} where published_at <= $clock
-            ) qualify row_number() over (
+            ) qualify rank() over (
                 partition by symbol, date order by published_at desc nulls last
             ) = 1
         """
@@ -237,7 +237,7 @@ def bars_of(
         volume: Name of the measure of volume.
         values: The query's parameters.
     """
-    ordered = f"select * from ({query}) order by symbol, step"
+    ordered = f"select * from ({query}) order by symbol, step, open, high, low, close"
     table = con.execute(ordered, dict(values or {})).to_arrow_table()
     symbols = table.column("symbol").combine_chunks().dictionary_encode()
     codes = symbols.indices.to_numpy(zero_copy_only=False)

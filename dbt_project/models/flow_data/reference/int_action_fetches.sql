@@ -18,6 +18,7 @@ with fetches as (
     from {{ ref('raw_fetches') }}
     where
         ingested_at <= {{ as_of() }}
+        and outcome is distinct from 'failed'
         and (
             (vendor = 'alpaca' and dataset = 'corp_actions')
             or (
