@@ -86,6 +86,10 @@
         from {{ differences_since(relation, since, 'security_id, symbol, asset_type, sector') }} as changed
         inner join {{ ref('equities_ohlcv_adj') }} as bars
             on changed.security_id = bars.security_id and changed.symbol = bars.symbol
+    {%- elif relation.identifier == 'share_classes' -%}
+        select min(bars.session_date)
+        from {{ differences_since(relation, since, 'security_id, share_class, is_let_in') }} as changed
+        inner join {{ ref('equities_ohlcv_adj') }} as bars on changed.security_id = bars.security_id
     {%- else -%}
         select min(session_date) from {{ changes_since(relation, since, 'session_date') }}
     {%- endif -%}

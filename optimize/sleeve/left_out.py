@@ -23,11 +23,11 @@ REASONS = {
         where $asset_class = 'equity' and verdict = 'rejected' and ex_date <= $day
         group by reason
     """,
-    "reference.universe": """
+    "reference.universe_counts": """
         with rules as (
             unpivot (
                 select
-                    symbol, not is_common as not_common, not is_listed as not_listed,
+                    symbol, not is_let_in as not_common, not is_listed as not_listed,
                     not has_price as price_too_low, not has_adv60 as volume_too_low,
                     not is_seasoned as history_too_short
                 from reference.universe

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -83,7 +84,10 @@ def report_inputs(
         coverage=_coverage(run.connection, tables),
         survivorship=survivorship,
         left_out=left_out(run.connection, tables, run.profile.asset_class, run.decision_date),
-        disclosures=(*extras.disclosures, *_disclosures(run, allocation, survivorship)),
+        disclosures=(
+            *extras.disclosures,
+            *_disclosures(run, allocation, survivorship, tables),
+        ),
         model=None if run.model is None else read_report(run.model.folder),
         defects=extras.defects,
         is_simulated=extras.is_simulated,
@@ -212,7 +216,10 @@ def _survivorship(
 
 
 def _disclosures(
-    run: Run, allocation: Allocated, survivorship: tuple[SurvivorshipRow, ...]
+    run: Run,
+    allocation: Allocated,
+    survivorship: tuple[SurvivorshipRow, ...],
+    tables: set[str],
 ) -> tuple[str, ...]:
     """What a reader must know before believing a number, as far as the run can tell."""
     inference, result = allocation.selected.inference, allocation.selected.result
@@ -226,6 +233,8 @@ def _disclosures(
         lines.append("Sectors are those of today, not of the decision date (not point in time).")
     if run.profile.asset_class == "equity":
         lines.append(_bias(survivorship))
+        if "reference.universe_counts" in tables:
+            lines.append(universe_sentence(run.connection, run.decision_date))
     if inference.absent:
         lines.append("Ranked features without a value: " + ", ".join(inference.absent) + ".")
     if run.model is None and run.profile.model.name:
@@ -234,7 +243,30 @@ def _disclosures(
         lines.append("The pool without hard vetoes is smaller than the target (scarcity).")
     if run.profile.direction == "SHORT":
         lines.append("Short streams are rebalanced daily and floored at a loss of 100 %.")
-    return tuple(lines)
+    return tuple(line for line in lines if line)
+
+
+def universe_sentence(connection: duckdb.DuckDBPyConnection, day: date) -> str:
+    """How many the universe let in or left out on a session, by rule and share class.
+
+    Args:
+        connection: A read-only connection on a version that has ``reference.universe_counts``.
+        day: The session.
+
+    Returns:
+        One sentence; empty where nothing traded.
+    """
+    rows = connection.execute(
+        "select rule, share_class, securities from reference.universe_counts "
+        "where session_date = $1 order by is_eligible desc, rule, securities desc, share_class",
+        [day],
+    ).fetchall()
+    counts: dict[str, list[str]] = {}
+    for rule, share_class, securities in rows:
+        counts.setdefault(rule, []).append(f"{securities} {share_class}")
+    told = "; ".join(f"{rule} {', '.join(classes)}" for rule, classes in counts.items())
+    title = f"The universe on {day} by rule and share class (as told later, not point in time)"
+    return f"{title}: {told}." if told else ""
 
 
 def _bias(rows: tuple[SurvivorshipRow, ...]) -> str:

@@ -81,8 +81,9 @@ def served(node: Node, wanted: Iterable[Work]) -> Iterator[Work]:
 def next_symbols(node: Node, stage: Stage, most: int) -> tuple[str, ...]:
     """The symbols of the next stage, the same for the same lake and listing.
 
-    Those of the stage come first; then common stock by the liquidity that the newest version
-    knows; then, because a node has bars of little more than its stage, the listing by name.
+    Those of the stage come first; then the share classes that the universe lets in, by the
+    liquidity that the newest version knows; then, because a node has bars of little more than its
+    stage, the listing by name.
     """
     chosen = dict.fromkeys((*stage.symbols, *_by_liquidity(node), *_listed(node)))
     return tuple(chosen)[:most]
@@ -91,7 +92,7 @@ def next_symbols(node: Node, stage: Stage, most: int) -> tuple[str, ...]:
 def _by_liquidity(node: Node) -> Sequence[str]:
     query = """
         select symbol from reference.universe
-        where is_common and is_listed
+        where is_let_in and is_listed
             and session_date = (select max(session_date) from reference.universe)
         order by is_eligible desc, adv60_usd desc nulls last, symbol
     """

@@ -102,7 +102,7 @@ def universe(*ranked):
         {
             "symbol": symbol,
             "session_date": LAST,
-            "is_common": True,
+            "is_let_in": True,
             "is_listed": True,
             "is_eligible": True,
             "adv60_usd": float(len(ranked) - place),

@@ -1,7 +1,7 @@
 -- One row per security and session on which it traded, from data up to that session's close.
 {{ config(
     materialized='incremental', incremental_strategy='append',
-    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('symbols')]) }}"
+    pre_hook="{{ delete_from_session([ref('equities_ohlcv_adj'), ref('share_classes')]) }}"
 ) }}
 with bars as (
     select
@@ -31,7 +31,8 @@ flagged as (
         windowed.security_id,
         windowed.symbol,
         windowed.session_date,
-        coalesce(symbols.asset_type in ('common_stock', 'Common Stock', 'Stock'), false) as is_common,
+        classes.share_class,
+        classes.is_let_in,
         delistings.delist_date is null or windowed.session_date < delistings.delist_date as is_listed,
         windowed.sessions_60 = 60 and windowed.adv60_usd >= {{ threshold('min_adv60_usd') }} as has_adv60,
         windowed.close >= {{ threshold('min_price_usd') }} as has_price,
@@ -39,11 +40,10 @@ flagged as (
         windowed.adv60_usd,
         windowed.known_at
     from windowed
-    left join {{ ref('symbols') }} as symbols
-        on {{ symbol_as_of('windowed', 'session_date', keys=['security_id', 'symbol']) }}
+    inner join {{ ref('share_classes') }} as classes on windowed.security_id = classes.security_id
     left join {{ ref('delistings') }} as delistings on windowed.security_id = delistings.security_id
     {% if is_incremental() %}
-    where windowed.session_date >= {{ rebuild_from([ref('equities_ohlcv_adj'), ref('symbols')]) }}
+    where windowed.session_date >= {{ rebuild_from([ref('equities_ohlcv_adj'), ref('share_classes')]) }}
     {% endif %}
 ),
 
@@ -52,12 +52,22 @@ final as (
         security_id,
         symbol,
         session_date,
-        is_common,
+        share_class,
+        share_class = 'common_stock' as is_common,
+        is_let_in,
         is_listed,
         has_adv60,
         has_price,
         is_seasoned,
-        is_common and is_listed and has_adv60 and has_price and is_seasoned as is_eligible,
+        is_let_in and is_listed and has_adv60 and has_price and is_seasoned as is_eligible,
+        case
+            when not is_let_in then 'SHARE_CLASS'
+            when not is_listed then 'NOT_LISTED'
+            when is_seasoned is not true then 'UNSEASONED'
+            when has_price is not true then 'PRICE'
+            when has_adv60 is not true then 'LIQUIDITY'
+            else 'LET_IN'
+        end as rule,
         adv60_usd,
         known_at
     from flagged

@@ -1,0 +1,3 @@
+{% macro lake_symbol(column) -%}
+    regexp_replace({{ column }}, '^([A-Z]+)-([A-Z])$', '\1.\2')
+{%- endmacro %}
