@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pyarrow as pa
+from pydantic import SecretStr
 
 from ingest.sync import run_ingest
 from simulator.market.clocks import market_clock, previous_clock
@@ -32,6 +33,10 @@ AWAY = (date(2021, 10, 4), date(2021, 10, 25))
 """A company trades under another symbol and takes its old one back."""
 LONG_GAP = (date(2021, 2, 1), date(2021, 7, 15))
 """Longer than any look-back that is counted in calendar days."""
+SECOND_VENDORS = (
+    *(("massive", "universe_pit"), ("massive", "delistings"), ("sec_edgar", "company_tickers")),
+    *(("massive", "corp_actions_splits"), ("massive", "corp_actions_dividends")),
+)
 NO_TESTS = ("--exclude-resource-type", "test")
 
 
@@ -250,6 +255,19 @@ def land_night(
                 settings=settings,
                 base_url=url if vendor in ("alpaca", "binance") else None,
                 symbols=symbols,
+            )
+
+
+def land_second_vendors(market: Path, data_dir: Path, clock: datetime) -> None:
+    """Lands what vendors say that feed no table of bars: listings, splits and dividends."""
+    with replayed_vendors(market, clock, "") as (url, settings):
+        key = SecretStr("key")
+        settings = settings.model_copy(
+            update={"massive_api_key": key, "sec_user_agent": "lake a@b.example"}
+        )
+        for vendor, dataset in SECOND_VENDORS:
+            run_ingest(
+                vendor, dataset, data_dir=data_dir, clock=clock, settings=settings, base_url=url
             )
 
 

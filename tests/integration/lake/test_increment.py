@@ -24,6 +24,7 @@ from tests.support.lakes import (
     edit,
     eventful_market,
     land_night,
+    land_second_vendors,
     newest_snapshot,
     open_live,
     open_newest,
@@ -87,6 +88,8 @@ def make_nights(folder: Path) -> None:
     for number, clock in enumerate(clocks):
         absent = [late_symbol(market), COIN] if number == 0 else []
         land_night(before if clock <= AFTER_DELISTINGS else market, data, clock, without=absent)
+        if number >= len(clocks) - 2:
+            land_second_vendors(market, data, clock)
         raw.append(hashes(data))
         if clock == AFTER_DELISTINGS:
             half = dbt(data, clock, *NO_TESTS, selected="+equities_bars_asof")
@@ -102,17 +105,18 @@ def make_nights(folder: Path) -> None:
 def less_known(market: Path, target: Path) -> Path:
     """What its vendors said of the market before the last two nights.
 
-    A delisting four months old is not marked yet, a company has another sector, and a date that
-    was announced long ago is missing.
+    A delisting four months old is not marked yet, a company has another sector, another one is told
+    to be a fund, and a date that was announced long ago is missing.
     """
     shutil.copytree(market, target)
-    renamed, retold = defect(market, "rename-1")[0], clean_symbols(market)[0]
+    renamed, (retold, called_a_fund) = defect(market, "rename-1")[0], clean_symbols(market)[:2]
     edit(
         target,
         "listings",
         f"""select * replace (
             case when symbol <> '{renamed}' then last_bar_date end as last_bar_date,
-            case when symbol = '{retold}' then 'Utilities' else sector end as sector
+            case when symbol = '{retold}' then 'Utilities' else sector end as sector,
+            case when symbol = '{called_a_fund}' then 'ETF' else asset_type end as asset_type
         ) from this""",
     )
     edit(
@@ -176,6 +180,16 @@ def test_what_happened_is_in_the_grown_lake(nights, market):
             "where symbol = ? and session_date = ?",
             *(nights.clocks[-1], corrected, corrected_day),
         ) == (True, True)
+        assert one(
+            "select list(distinct share_class), bool_or(is_eligible) from reference.universe "
+            "where symbol = ?",
+            clean_symbols(market)[1],
+        ) == (["common_stock"], True)
+        assert one(
+            "select list(distinct verdict), count(*) > 20, bool_or(symbol = ? and ex_date = ?) "
+            "from reference.corp_action_opinions where vendor = 'massive'",
+            *(late_split, split_day),
+        ) == (["AGREES"], True, True)
 
 
 @pytest.mark.parametrize("table", ["equities_bars_asof", "equities_ohlcv_adj"])
