@@ -7,6 +7,12 @@ fetches as (
     select * from {{ ref('int_action_fetches') }}
 ),
 
+second_vendors as (
+    select distinct vendor
+    from fetches
+    where vendor <> 'alpaca'
+),
+
 feeding as (
     select
         *,
@@ -51,7 +57,7 @@ questions as (
         events.ex_date,
         vendors.vendor
     from events
-    cross join (select distinct fetches.vendor from fetches where fetches.vendor <> 'alpaca') as vendors
+    cross join second_vendors as vendors
     union
     select
         security_id,

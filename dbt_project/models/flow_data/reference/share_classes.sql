@@ -1,4 +1,5 @@
 -- One row per equity, as known at as_of: its share class, and whether the universe lets that in.
+{%- set of_shares = '(select * from ' ~ ref('raw_screener_types') ~ " where market = 'america')" %}
 with spells as (
     select * from {{ ref('int_spells') }}
     where asset_class = 'equity'
@@ -78,7 +79,6 @@ attributes as (
     where extra ->> '$.attributes' like '%"ptp%'
 ),
 
-{%- set of_shares = '(select * from ' ~ ref('raw_screener_types') ~ " where market = 'america')" %}
 screened as (
     select
         'tradingview' as source,
