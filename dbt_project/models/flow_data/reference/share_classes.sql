@@ -31,7 +31,7 @@ files as (
 listings as (
     {%- for vendor in ['massive', 'alphavantage', 'sec_edgar'] %}
     {%- set of_vendor = '(select * from ' ~ ref('raw_listings') ~ " where vendor = '" ~ vendor ~ "')" %}
-    select * from {{ as_landed(of_vendor, ['symbol', 'list_date', 'delisted_date']) }}
+    select * from {{ as_landed(of_vendor, ['symbol'], ['list_date', 'delisted_date']) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
