@@ -35,7 +35,10 @@ fetched as (
         coalesce(action_id, concat_ws('|', symbol, event_type, ex_date, ratio, cash_usd)) as event_key
     from typed
     where event_type is not null
-    qualify row_number() over (partition by ingest_id, ingested_at, event_type, event_key order by ex_date desc, ratio asc, cash_usd asc) = 1
+    qualify row_number() over (
+        partition by ingest_id, ingested_at, event_type, event_key
+        order by ex_date desc, ratio asc, cash_usd asc
+    ) = 1
 ),
 
 compared as (
