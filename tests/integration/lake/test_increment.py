@@ -245,7 +245,7 @@ def test_every_fetch_has_a_row_and_one_that_failed_covers_nothing(nights):
             "select vendor, endpoint, symbols, window_end_date, ingested_at, reason from raw.raw_fetches "
             "where outcome = 'failed'"
         ).fetchall()
-    assert outcomes == [("answered", True, True), ("empty", True, False), ("failed", True, False)]
+    assert outcomes == [("answered", True, True), ("failed", True, False)]
     clock = nights.clocks[1]
     assert failed == [("alpaca", "bars_1d", "DOWN", clock.date(), clock, "Unavailable")]
 

@@ -130,7 +130,7 @@ events as (
             calendars.exchange = 'XNYS'
             and calendars.session_date between covered.from_date and covered.to_date
             -- The window asked ends in the future, of which the answer says nothing.
-            and calendars.open_at <= covered.ingested_at
+            and covered.ingested_at >= calendars.open_at
     group by covered.table_name, calendars.session_date
 ),
 

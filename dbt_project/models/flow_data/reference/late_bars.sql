@@ -19,6 +19,13 @@ with landings as (
     group by bars.symbol, bars.session_date
 ),
 
+days as (
+    select distinct
+        feed,
+        session_date
+    from landings
+),
+
 sessions as (
     select
         days.feed,
@@ -35,7 +42,7 @@ sessions as (
                 )
                 + to_minutes(cast({{ threshold('publication_lag_equities') }} as integer))
         end as published_at
-    from (select distinct feed, session_date from landings) as days
+    from days
     left join {{ ref('calendars') }} as calendars
         on calendars.exchange = 'XNYS' and days.session_date = calendars.session_date
 ),
@@ -52,13 +59,20 @@ answers as (
     where vendor || '/' || endpoint in ('alpaca/bars_1d', 'binance/klines_1d') and outcome is distinct from 'failed'
 ),
 
+distinct_lists as (
+    select distinct
+        feed,
+        symbols
+    from answers
+),
+
 -- Night after night the same symbols are asked for: each list of them is looked at once.
 lists as (
     select
         feed,
         symbols,
         row_number() over (order by feed, symbols) as list_number
-    from (select distinct feed, symbols from answers) as distinct_lists
+    from distinct_lists
 ),
 
 members as (
