@@ -1,37 +1,47 @@
 -- One row per spell of a ticker: the days on which it meant one company, as known at as_of.
-with recursive renames as (
+with recursive told as (
     select
+        action_id,
+        ingest_id,
         old_symbol,
         new_symbol,
         coalesce(effective_date, ex_date, process_date) as renamed_on
-    from {{ ref('raw_corp_actions') }} as actions
-    -- A rename that one answer tells in two ways is not told.
-    anti join (
-        select
-            action_id,
-            ingest_id
-        from {{ ref('raw_corp_actions') }}
-        where action_type = 'name_changes'
-        group by action_id, ingest_id
-        having
-            count(distinct struct_pack(o := old_symbol, n := new_symbol, e := effective_date, x := ex_date, p := process_date)) > 1
-    ) as contradicted on actions.action_id = contradicted.action_id and actions.ingest_id = contradicted.ingest_id
+    from {{ ref('raw_corp_actions') }}
+    where action_type = 'name_changes'
+),
+
+-- A rename that one answer tells in two ways is not told.
+contradicted as (
+    select
+        action_id,
+        ingest_id
+    from told
+    group by action_id, ingest_id
+    having count(distinct struct_pack(o := old_symbol, n := new_symbol, d := renamed_on)) > 1
+),
+
+renames as (
+    select
+        told.old_symbol,
+        told.new_symbol,
+        told.renamed_on
+    from told
+    anti join contradicted on told.action_id = contradicted.action_id and told.ingest_id = contradicted.ingest_id
     where
-        action_type = 'name_changes'
-        and old_symbol is not null
-        and new_symbol is not null
-        and old_symbol <> new_symbol
-        and coalesce(effective_date, ex_date, process_date) <= cast({{ as_of() }} as date)
-        and year(coalesce(effective_date, ex_date, process_date)) >= {{ threshold('first_year_equities') }}
+        told.old_symbol is not null
+        and told.new_symbol is not null
+        and told.old_symbol <> told.new_symbol
+        and told.renamed_on <= cast({{ as_of() }} as date)
+        and year(told.renamed_on) >= {{ threshold('first_year_equities') }}
     group by all
 ),
 
 bars as (
     select distinct
-        symbol,
-        session_date
+        bars.symbol,
+        bars.session_date
     from {{ ref('raw_equities_bars') }} as bars
-    where session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
+    where bars.session_date <= cast({{ as_of() }} as date) and {{ implausible_date('bars', 'equities') }} is null
 ),
 
 first_bars as (
@@ -102,7 +112,7 @@ cuts as (
             cut_on,
             'given_on' as reason
         from taken
-    )
+    ) as reasons
     group by symbol, cut_on
 ),
 
@@ -161,7 +171,7 @@ parents as (
         on renames.old_symbol = earlier.symbol and renames.renamed_on = earlier.valid_to
     qualify row_number() over (
         partition by traded.symbol, traded.spell
-        order by renames.renamed_on desc, renames.old_symbol
+        order by renames.renamed_on desc, renames.old_symbol asc
     ) = 1
 ),
 
