@@ -1,30 +1,42 @@
 -- One row per spell of a ticker: the days on which it meant one company, as known at as_of.
-with recursive told as (
+with recursive claims as (
     select
-        actions.old_symbol,
-        actions.new_symbol,
-        coalesce(actions.effective_date, actions.ex_date, actions.process_date) as renamed_on,
-        coalesce(actions.process_date, actions.ex_date, actions.effective_date) as listed_on,
-        min(actions.ingested_at) as first_ingested_at
-    from {{ ref('raw_corp_actions') }} as actions
-    -- A rename that one answer tells in two ways is not told.
-    anti join (
-        select
-            action_id,
-            ingest_id
-        from {{ ref('raw_corp_actions') }}
-        where action_type = 'name_changes'
-        group by action_id, ingest_id
-        having
-            count(distinct struct_pack(o := old_symbol, n := new_symbol, e := effective_date, x := ex_date, p := process_date)) > 1
-    ) as contradicted on actions.action_id = contradicted.action_id and actions.ingest_id = contradicted.ingest_id
+        action_id,
+        ingest_id,
+        old_symbol,
+        new_symbol,
+        coalesce(effective_date, ex_date, process_date) as renamed_on,
+        coalesce(process_date, ex_date, effective_date) as listed_on,
+        ingested_at
+    from {{ ref('raw_corp_actions') }}
+    where action_type = 'name_changes'
+),
+
+-- A rename that one answer tells in two ways is not told.
+contradicted as (
+    select
+        action_id,
+        ingest_id
+    from claims
+    group by action_id, ingest_id
+    having count(distinct struct_pack(o := old_symbol, n := new_symbol, d := renamed_on)) > 1
+),
+
+told as (
+    select
+        claims.old_symbol,
+        claims.new_symbol,
+        claims.renamed_on,
+        claims.listed_on,
+        min(claims.ingested_at) as first_ingested_at
+    from claims
+    anti join contradicted on claims.action_id = contradicted.action_id and claims.ingest_id = contradicted.ingest_id
     where
-        actions.action_type = 'name_changes'
-        and actions.old_symbol is not null
-        and actions.new_symbol is not null
-        and actions.old_symbol <> actions.new_symbol
-        and coalesce(actions.effective_date, actions.ex_date, actions.process_date) <= cast({{ as_of() }} as date)
-        and year(coalesce(actions.effective_date, actions.ex_date, actions.process_date)) >= {{ threshold('first_year_equities') }}
+        claims.old_symbol is not null
+        and claims.new_symbol is not null
+        and claims.old_symbol <> claims.new_symbol
+        and claims.renamed_on <= cast({{ as_of() }} as date)
+        and year(claims.renamed_on) >= {{ threshold('first_year_equities') }}
     group by all
 ),
 

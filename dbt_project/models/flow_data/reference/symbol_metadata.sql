@@ -14,7 +14,7 @@ with assets as (
     -- A ticker that is used again has the id of each of its companies; the one that trades speaks for it.
     qualify row_number() over (
         partition by symbol, ingest_id
-        order by status = 'active' desc, asset_id desc, exchange, name, is_tradable
+        order by status = 'active' desc, asset_id desc, exchange desc, name desc, is_tradable desc
     ) = 1
 ),
 
