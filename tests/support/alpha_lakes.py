@@ -112,8 +112,10 @@ def make_lake(
         {
             "security_id": pa.array(["id-EQ59"]),
             "symbol": pa.array(["EQ59"]),
+            "asset_class": pa.array(["equity"]),
             "session_date": pa.array([sessions[-50]], pa.date32()),
             "reason": pa.array(["TOXIC_RETURN"]),
+            "verdict": pa.array(["rejected"]),
         }
     )
     built.tables["quality.lakehouse_catalog"] = _catalog_table(equities, coins)
