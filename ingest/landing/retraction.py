@@ -58,7 +58,9 @@ def retract(data_dir: Path, file: str, why: str, clock: datetime) -> Retraction:
     with reading(path):
         footer = pq.read_metadata(path)
         facts = footer.metadata or {}
-        landed_at = parse_clock(facts[b"trademl_ingested_at"].decode())
+    if b"trademl_ingested_at" not in facts:
+        raise ConfigError(f"{name} was not landed by TradeML: name a file that an ingest wrote")
+    landed_at = parse_clock(facts[b"trademl_ingested_at"].decode())
     before = _tombstone_of(data_dir, path.stem)
     if before is not None:
         return Retraction(name, footer.num_rows, before, is_new=False)

@@ -31,10 +31,10 @@
         'corp_actions': ('ex_date', 'security_id, symbol, event_type, ex_date, ratio, cash_usd, reject_reason'),
         'delistings': (
             'last_session_date',
-            'security_id, last_session_date, delist_date, terminal_reason, terminal_value_usd, terminal_date, known_at'
+            'security_id, last_session_date, delist_date, terminal_reason, terminal_value_usd, terminal_date, terminal_known_at, known_at'
         ),
         'crypto_ohlcv': (
-            'session_date', 'symbol, session_date, open, high, low, close, quote_volume_usd, ret, reject_reason'
+            'session_date', 'symbol, session_date, open, high, low, close, quote_volume_usd, ret, reject_reason, known_at'
         ),
         'int_stress_survival': ('end_date', 'security_id, event, end_date, events, survived'),
         'raw_earnings_dates': ('cast(announced_at as date)', 'symbol, earnings_date, announced_at'),

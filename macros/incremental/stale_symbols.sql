@@ -15,7 +15,7 @@
     {%- set everyone_from = run_query(newest).rows[0][0] if execute else none -%}
     (
         select
-            changes.symbol,
+            coalesce(kin.ticker, changes.symbol) as symbol,
             least(min(changes.session_date), date '{{ everyone_from or '1900-01-01' }}') as from_date
         from (
             select symbol, session_date - 10 as session_date
@@ -36,10 +36,21 @@
             from {{ differences_since(ref('symbols'), since, 'symbol, security_id, asset_class, valid_from, valid_to') }}
             where asset_class = 'equity'
             union all
+            select symbol, session_date
+            from {{ differences_since(ref('late_bars'), since, 'asset_class, symbol, session_date, known_at') }}
+            where asset_class = 'equity'
+            union all
             select distinct symbol, cast(null as date) as session_date from {{ ref('raw_equities_bars') }}
         ) as changes
+        {#- What one ticker of a company says changes the path of its others. #}
+        left join (
+            select distinct spells.symbol, others.symbol as ticker
+            from {{ ref('symbols') }} as spells
+            inner join {{ ref('symbols') }} as others on spells.security_id = others.security_id
+            where spells.asset_class = 'equity' and others.asset_class = 'equity'
+        ) as kin on changes.symbol = kin.symbol
         where changes.symbol is not null
-        group by changes.symbol
+        group by coalesce(kin.ticker, changes.symbol)
     )
 {%- endmacro %}
 

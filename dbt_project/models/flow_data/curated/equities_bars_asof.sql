@@ -97,6 +97,9 @@ moves as (
         identified.*,
         coalesce(splits.ratio, 1) as ratio,
         case
+            when
+                identified.session_date - lag(identified.session_date) over path > {{ threshold('identity_gap_days') }}
+                then null
             -- A split that the price denies, or does not bear out, says nothing of the bar.
             when splits.is_ambiguous then null
             when splits.ratio is null or not {{ is_denied('lag(identified.close) over path / identified.close', 'splits.ratio') }}

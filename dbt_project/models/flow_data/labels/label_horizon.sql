@@ -52,6 +52,7 @@ held as (
         decisions.end_number,
         entries.price as entry_price,
         entries.faults as entry_faults,
+        entries.known_at as entry_known_at,
         exits.price as end_price,
         exits.faults as end_faults,
         exits.known_at as end_known_at
@@ -101,13 +102,14 @@ dated as (
     where ended.exit_reason is not null and ended.is_told_right
 ),
 
--- Peers are those whose end is known at the horizon's: what a halted one makes comes too late to change what others did.
+-- Peers are those whose entry and end are known at the horizon's: what comes later, a halted one's price or a late bar's,
+-- comes too late to change what others did.
 compared as (
     select
         *,
-        greatest(exit_known_at, horizon_known_at) as known_at,
-        exit_reason in ('horizon', 'not_entered')
-        or (exit_reason in ('worthless', 'cash_merger', 'stock_merger') and exit_known_at <= horizon_known_at) as is_peer
+        greatest(entry_known_at, exit_known_at, horizon_known_at) as known_at,
+        exit_reason in ('horizon', 'worthless', 'cash_merger', 'stock_merger')
+        and greatest(entry_known_at, exit_known_at) <= horizon_known_at as is_peer
     from dated
 ),
 

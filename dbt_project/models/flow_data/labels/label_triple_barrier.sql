@@ -115,7 +115,9 @@ ended as (
             when ends.session_date is not null then 'horizon'
             else interruptions.exit_reason
         end as exit_reason,
-        case when ends.session_date is null then interruptions.known_at else ends.known_at end as known_at,
+        greatest(
+            exits.known_at, case when ends.session_date is null then interruptions.known_at else ends.known_at end
+        ) as known_at,
         exits.faults = case when ends.session_date is null then interruptions.faults_before else ends.faults end
             as is_told_right
     from exits

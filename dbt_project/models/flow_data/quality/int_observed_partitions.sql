@@ -103,7 +103,8 @@ covered as (
         coalesce(window_end_date, cast(ingested_at as date)) as to_date,
         ingested_at
     from fetches
-    where dataset = 'corp_actions'
+    -- Some symbols' actions say nothing of the market's.
+    where dataset = 'corp_actions' and coalesce(symbols, '') = ''
     union all
     select
         'reference/delistings' as table_name,

@@ -22,18 +22,15 @@ identified as (
     ) = 1
 ),
 
--- The close as it was known at as_of, of every session with a bar.
-closes as (
+-- What one answer says twice and differently it does not say.
+landed_closes as (
     select
-        symbols.security_id,
+        bars.symbol,
         bars.session_date,
-        coalesce(
-            arg_max(bars.close, bars.ingest_id) filter (where bars.ingested_at <= {{ as_of() }}),
-            arg_min(bars.close, bars.ingest_id)
-        ) as close
+        bars.ingest_id,
+        bars.ingested_at,
+        min(bars.close) as close
     from {{ ref('raw_equities_bars') }} as bars
-    inner join symbols
-        on {{ symbol_as_of('bars', 'session_date') }}
     where
         {{ is_published('bars') }}
         and {{ implausible_date('bars', 'equities') }} is null
@@ -43,6 +40,22 @@ closes as (
             or bars.close <= 0
             or bars.close between {{ threshold('min_price_equities') }} and {{ threshold('max_price_equities') }}
         )
+    group by bars.symbol, bars.session_date, bars.ingest_id, bars.ingested_at
+    having min(bars.close) is not distinct from max(bars.close)
+),
+
+-- The close as it was known at as_of, of every session with a bar.
+closes as (
+    select
+        symbols.security_id,
+        bars.session_date,
+        coalesce(
+            arg_max(bars.close, bars.ingest_id) filter (where bars.ingested_at <= {{ as_of() }}),
+            arg_min(bars.close, bars.ingest_id)
+        ) as close
+    from landed_closes as bars
+    inner join symbols
+        on {{ symbol_as_of('bars', 'session_date') }}
     group by symbols.security_id, bars.session_date
 ),
 
@@ -79,7 +92,12 @@ merged as (
         min(pay_date) as pay_date,
         bool_and(coalesce(is_conflicting, false)) as is_conflicting,
         list_sort(list(distinct ratio) filter (where ratio is not null and is_conflicting is not true)) as ratios,
-        list_sum(list_sort(list(cash_usd) filter (where cash_usd is not null and is_conflicting is not true))) as cash_usd,
+        -- Dividends of one day add up; two tellings of a merger's cash do not, nor does one of two choices.
+        case
+            when event_type <> 'merger'
+                then list_sum(list_sort(list(cash_usd) filter (where cash_usd is not null and is_conflicting is not true)))
+            when count(distinct cash_usd) = 1 and count(cash_usd) = count(*) then min(cash_usd)
+        end as cash_usd,
         min(action_id) as action_id,
         min(source_name) as source_name,
         max(known_at) as known_at,

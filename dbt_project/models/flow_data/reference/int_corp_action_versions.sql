@@ -9,7 +9,6 @@ with named as (
 typed as (
     select
         symbol,
-        action_type,
         case
             when action_type in ('forward_splits', 'reverse_splits', 'unit_splits') then 'split'
             when action_type = 'stock_dividends' then 'stock_dividend'
@@ -55,7 +54,7 @@ fetched as (
     from told
     window
         answer as (
-            partition by ingest_id, ingested_at, action_type, event_key order by said
+            partition by ingest_id, ingested_at, event_key order by said
             rows between unbounded preceding and unbounded following
         )
     qualify row_number() over answer = 1
@@ -68,26 +67,11 @@ compared as (
             lag(struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd, x := is_conflicting)) over landings
             is distinct from struct_pack(s := symbol, d := ex_date, r := ratio, c := cash_usd, x := is_conflicting)
         ) as is_different,
+        lag(ingested_at) over landings as previous_ingested_at,
+        lag(listed_on) over landings as previous_listed_on,
         min(ingested_at) over (partition by event_type, event_key) as first_ingested_at
     from fetched
     window landings as (partition by event_type, event_key order by ingested_at, ingest_id)
-),
-
--- A later version is in force from its landing on, the first one from the beginning.
-in_force as (
-    select * from compared
-    where is_different and (ingested_at <= {{ as_of() }} or ingested_at = first_ingested_at)
-    qualify row_number() over (partition by event_type, event_key order by ingested_at desc, ingest_id desc) = 1
-),
-
-seen as (
-    select
-        event_type,
-        event_key,
-        max(ingested_at) as last_ingested_at
-    from compared
-    where ingested_at <= {{ as_of() }} or ingested_at = first_ingested_at
-    group by event_type, event_key
 ),
 
 -- Complete answers: all that the vendor lists in a window, of everybody or of the symbols asked for.
@@ -99,6 +83,53 @@ answers as (
         ingested_at
     from {{ ref('raw_fetches') }}
     where vendor = 'alpaca' and dataset = 'corp_actions' and outcome is distinct from 'failed'
+),
+
+-- What a complete answer between two landings lacked was withdrawn, and is known anew from the second one on.
+relisted as (
+    select distinct
+        compared.event_type,
+        compared.event_key,
+        compared.ingested_at
+    from compared
+    inner join answers
+        on
+            compared.previous_ingested_at < answers.ingested_at
+            and compared.ingested_at > answers.ingested_at
+            and compared.previous_listed_on between answers.window_start_date and answers.window_end_date
+            and (answers.symbols is null or list_contains(string_split(answers.symbols, ','), compared.symbol))
+),
+
+-- A later version is in force from its landing on, the first one from the beginning.
+in_force as (
+    select compared.*
+    from compared
+    left join relisted
+        on
+            compared.event_type = relisted.event_type
+            and compared.event_key = relisted.event_key
+            and compared.ingested_at = relisted.ingested_at
+    where
+        (compared.is_different or relisted.event_key is not null)
+        and (compared.ingested_at <= {{ as_of() }} or compared.ingested_at = compared.first_ingested_at)
+    qualify
+        row_number() over (
+            partition by compared.event_type, compared.event_key
+            order by compared.ingested_at desc, compared.ingest_id desc
+        ) = 1
+),
+
+seen as (
+    select
+        event_type,
+        event_key,
+        max(ingested_at) as last_ingested_at,
+        arg_max(listed_on, ingested_at) as listed_on,
+        arg_max(record_date, ingested_at) as record_date,
+        arg_max(pay_date, ingested_at) as pay_date
+    from compared
+    where ingested_at <= {{ as_of() }} or ingested_at = first_ingested_at
+    group by event_type, event_key
 ),
 
 -- What an answer lacked after its ex-date had opened is known when it landed, not before.
@@ -128,7 +159,7 @@ withdrawn as (
         on
             seen.last_ingested_at < answers.ingested_at
             and answers.ingested_at <= {{ as_of() }}
-            and in_force.listed_on between answers.window_start_date and answers.window_end_date
+            and seen.listed_on between answers.window_start_date and answers.window_end_date
             and (answers.symbols is null or list_contains(string_split(answers.symbols, ','), in_force.symbol))
 ),
 
@@ -138,8 +169,8 @@ final as (
         in_force.event_type,
         in_force.event_key,
         in_force.ex_date,
-        in_force.record_date,
-        in_force.pay_date,
+        seen.record_date,
+        seen.pay_date,
         in_force.ratio,
         in_force.cash_usd,
         in_force.is_conflicting,
@@ -154,6 +185,7 @@ final as (
             end
         ) as known_at
     from in_force
+    inner join seen on in_force.event_type = seen.event_type and in_force.event_key = seen.event_key
     left join late on in_force.event_type = late.event_type and in_force.event_key = late.event_key
     anti join withdrawn on in_force.event_type = withdrawn.event_type and in_force.event_key = withdrawn.event_key
     left join {{ ref('calendars') }} as calendars

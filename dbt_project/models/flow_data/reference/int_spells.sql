@@ -7,6 +7,7 @@ with recursive claims as (
         new_symbol,
         coalesce(effective_date, ex_date, process_date) as renamed_on,
         coalesce(process_date, ex_date, effective_date) as listed_on,
+        coalesce(action_id, concat_ws('|', old_symbol, new_symbol, effective_date, ex_date, process_date)) as rename_key,
         ingested_at
     from {{ ref('raw_corp_actions') }}
     where action_type = 'name_changes'
@@ -24,20 +25,22 @@ contradicted as (
 
 told as (
     select
-        claims.old_symbol,
-        claims.new_symbol,
-        claims.renamed_on,
-        claims.listed_on,
-        min(claims.ingested_at) as first_ingested_at
+        claims.*,
+        min(claims.ingested_at) over (partition by claims.rename_key) as first_ingested_at
     from claims
     anti join contradicted on claims.action_id = contradicted.action_id and claims.ingest_id = contradicted.ingest_id
     where
         claims.old_symbol is not null
         and claims.new_symbol is not null
         and claims.old_symbol <> claims.new_symbol
-        and claims.renamed_on <= cast({{ as_of() }} as date)
         and year(claims.renamed_on) >= {{ threshold('first_year_equities') }}
-    group by all
+),
+
+-- A later version is in force from its landing on, the first one from the beginning.
+in_force as (
+    select * from told
+    where ingested_at <= {{ as_of() }} or ingested_at is not distinct from first_ingested_at
+    qualify row_number() over (partition by rename_key order by ingested_at desc, ingest_id desc) = 1
 ),
 
 answers as (
@@ -52,33 +55,46 @@ answers as (
 
 -- A rename that an answer lacked on its day or later was not known before it landed.
 late as (
-    select distinct
-        told.old_symbol,
-        told.new_symbol,
-        told.renamed_on
-    from told
+    select distinct in_force.rename_key
+    from in_force
     left join {{ ref('calendars') }} as calendars
-        on calendars.exchange = 'XNYS' and told.renamed_on = calendars.session_date
+        on calendars.exchange = 'XNYS' and in_force.renamed_on = calendars.session_date
     inner join answers
         on
-            told.first_ingested_at > answers.ingested_at
-            and answers.ingested_at >= coalesce(calendars.open_at, told.renamed_on + interval '14 hours 30 minutes')
-            and told.listed_on between answers.window_start_date and answers.window_end_date
+            in_force.first_ingested_at > answers.ingested_at
+            and answers.ingested_at >= coalesce(calendars.open_at, in_force.renamed_on + interval '14 hours 30 minutes')
+            and in_force.listed_on between answers.window_start_date and answers.window_end_date
             and (
                 answers.symbols is null
-                or list_has_any(string_split(answers.symbols, ','), [told.old_symbol, told.new_symbol])
+                or list_has_any(string_split(answers.symbols, ','), [in_force.old_symbol, in_force.new_symbol])
             )
-    where told.first_ingested_at > {{ as_of() }}
+    where in_force.first_ingested_at > {{ as_of() }}
+),
+
+-- A later answer that covers it and lacks it withdraws it.
+withdrawn as (
+    select distinct in_force.rename_key
+    from in_force
+    inner join answers
+        on
+            in_force.ingested_at < answers.ingested_at
+            and answers.ingested_at <= {{ as_of() }}
+            and in_force.listed_on between answers.window_start_date and answers.window_end_date
+            and (
+                answers.symbols is null
+                or list_has_all(string_split(answers.symbols, ','), [in_force.old_symbol, in_force.new_symbol])
+            )
 ),
 
 renames as (
     select distinct
-        told.old_symbol,
-        told.new_symbol,
-        told.renamed_on
-    from told
-    anti join late
-        on told.old_symbol = late.old_symbol and told.new_symbol = late.new_symbol and told.renamed_on = late.renamed_on
+        in_force.old_symbol,
+        in_force.new_symbol,
+        in_force.renamed_on
+    from in_force
+    anti join late on in_force.rename_key = late.rename_key
+    anti join withdrawn on in_force.rename_key = withdrawn.rename_key
+    where in_force.renamed_on <= cast({{ as_of() }} as date)
 ),
 
 bars as (
@@ -97,12 +113,21 @@ first_bars as (
     group by symbol
 ),
 
+-- An asset that is listed under another ticker now has left this one.
+listed as (
+    select
+        symbol,
+        asset_id,
+        status = 'active' and ingested_at = max(ingested_at) over (partition by asset_id) as is_active
+    from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
+),
+
 assets as (
     select
         symbol,
         count(distinct asset_id) as assets,
-        bool_or(status = 'active') as is_active
-    from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
+        bool_or(is_active) as is_active
+    from listed
     group by symbol
 ),
 
@@ -214,10 +239,13 @@ parents as (
             and (traded.valid_to is null or traded.valid_to > renames.renamed_on)
     inner join traded as earlier
         on renames.old_symbol = earlier.symbol and renames.renamed_on = earlier.valid_to
-    qualify row_number() over (
-        partition by traded.symbol, traded.spell
-        order by renames.renamed_on desc, renames.old_symbol asc
-    ) = 1
+    qualify
+        row_number() over (
+            partition by traded.symbol, traded.spell
+            order by renames.renamed_on desc, renames.old_symbol asc
+        ) = 1
+        -- A company goes on under one ticker.
+        and row_number() over (partition by renames.old_symbol, renames.renamed_on order by traded.symbol) = 1
 ),
 
 pairs as (

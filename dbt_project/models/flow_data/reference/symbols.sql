@@ -14,14 +14,18 @@ last_tickers as (
 ),
 
 -- The vendor does not date its assets: the one that it was seen to list last is taken for the latest.
+landed as (
+    select
+        *,
+        status = 'active' and ingested_at = max(ingested_at) over (partition by asset_id) as is_active
+    from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
+),
+
 listed as (
     select
         *,
-        row_number() over (
-            partition by symbol
-            order by status = 'active' desc, ingested_at desc, asset_id asc
-        ) as place
-    from {{ as_landed(ref('raw_assets'), ['asset_id', 'symbol']) }}
+        row_number() over (partition by symbol order by is_active desc, ingested_at desc, asset_id asc) as place
+    from landed
 ),
 
 assets as (
@@ -56,7 +60,7 @@ final as (
         end as exchange,
         case spells.asset_class when 'crypto' then 'UTC_24X7' else 'XNYS' end as calendar,
         coalesce(assets.name, sectors.name) as name,
-        coalesce(sectors.asset_type, case spells.asset_class when 'equity' then 'common_stock' end) as asset_type,
+        sectors.asset_type,
         sectors.sector,
         sectors.industry,
         filters.tick_size,
