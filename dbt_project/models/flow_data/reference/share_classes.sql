@@ -23,6 +23,7 @@ files as (
         symbol,
         lower(asset_type) as word,
         cast(ingested_at as date) as told_of,
+        false as is_dated,
         ingested_at
     from {{ as_landed(ref('raw_sectors'), ['symbol']) }}
 ),
@@ -42,6 +43,7 @@ vendors as (
         symbol,
         lower(listing_type) as word,
         coalesce(delisted_date, list_date) as told_of,
+        delisted_date is not null as is_dated,
         ingested_at
     from listings
 ),
@@ -53,6 +55,7 @@ filers as (
         listings.symbol,
         known_words.word,
         listings.list_date as told_of,
+        false as is_dated,
         listings.ingested_at
     from listings
     inner join {{ as_landed(ref('raw_filings'), ['cik', 'accession_number']) }} as filings on listings.cik = filings.cik
@@ -74,6 +77,7 @@ attributes as (
         symbol,
         'ptp' as word,
         cast(ingested_at as date) as told_of,
+        false as is_dated,
         ingested_at
     from assets
     where extra ->> '$.attributes' like '%"ptp%'
@@ -89,6 +93,7 @@ screened as (
             lower(max(listing_type) filter (where screener_field = 'typespecs') ->> '$[0]')
         ) as word,
         cast(max(ingested_at) as date) as told_of,
+        false as is_dated,
         max(ingested_at) as ingested_at
     from {{ as_landed(of_shares, ['symbol', 'screener_field']) }}
     group by symbol
@@ -107,26 +112,36 @@ told as (
 ),
 
 -- Under a ticker that its company has left, and that nobody trades, a word is still about that company.
-placed as (
+matched as (
     select
         spells.security_id,
-        told.*
+        spells.valid_from,
+        told.*,
+        told.told_of >= spells.valid_from
+        and (spells.valid_to is null or told.told_of < spells.valid_to or spells.ended_by = 'renamed') as is_of_its_day
     from told
-    inner join spells on told.symbol = spells.symbol and told.told_of >= spells.valid_from
-    where
-        told.word <> ''
-        and (spells.valid_to is null or told.told_of < spells.valid_to or spells.ended_by = 'renamed')
-    qualify row_number() over (
-        partition by told.source, told.symbol, told.told_of, told.word
-        order by spells.valid_from desc
-    ) = 1
+    inner join spells on told.symbol = spells.symbol
+    where told.word <> ''
+),
+
+-- What is said of a ticker without a date serves its other companies where nothing is said of them: nobody could know, when they
+-- traded, that another one would have it.
+placed as (
+    select
+        * exclude (is_of_its_day),
+        is_of_its_day and row_number() over (
+            partition by source, symbol, told_of, word, is_of_its_day
+            order by valid_from desc
+        ) = 1 as is_its_own
+    from matched
+    qualify is_its_own or not is_dated
 ),
 
 newest as (
     select * from placed
     qualify row_number() over (
         partition by security_id, source
-        order by told_of desc, ingested_at desc, symbol desc, word asc
+        order by is_its_own desc, told_of desc, ingested_at desc, symbol desc, word asc
     ) = 1
 ),
 
@@ -135,6 +150,7 @@ classed as (
         newest.security_id,
         newest.source,
         newest.word,
+        newest.is_its_own,
         rules.share_class,
         rules.is_let_in,
         coalesce(known_words.priority, sources.priority) as priority
@@ -151,7 +167,7 @@ spoken as (
         bool_or(is_let_in) over of_security <> bool_and(is_let_in) over of_security as is_disputed
     from classed
     window of_security as (partition by security_id)
-    qualify row_number() over (partition by security_id order by priority, source) = 1
+    qualify row_number() over (partition by security_id order by is_its_own desc, priority asc, source asc) = 1
 ),
 
 equities as (
