@@ -209,6 +209,12 @@ def newest_rows(
 ) -> list[dict[str, str]]:
     """Some columns of the listing that was landed last, of names that can be asked for.
 
+    Args:
+        data_dir: The data directory.
+        endpoint: Where the listing landed.
+        dataset: How a person asks for it.
+        columns: The column of the names first.
+
     Raises:
         DataError: None was landed yet, or it cannot be read.
     """
@@ -222,7 +228,8 @@ def newest_rows(
     with bookmarks.reading(path), pq.ParquetFile(path) as file:
         rows: list[dict[str, str]] = file.read(columns=columns).to_pylist()
     # A footer lists the symbols of its file with commas between them.
-    return [row for row in rows if row[endpoint.symbol] and "," not in row[endpoint.symbol]]
+    name = columns[0]
+    return [row for row in rows if row[name] and "," not in row[name]]
 
 
 def calendar_window(job: Job, _before: list[Envelope]) -> Span:

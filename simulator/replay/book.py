@@ -233,11 +233,12 @@ def bars_of(
 
     Args:
         con: Any connection.
-        query: Gives symbol, step (days or minutes since 1970), prices and volume.
+        query: Gives symbol first, then the day or step; prices, volume and step (days or minutes
+            since 1970).
         volume: Name of the measure of volume.
         values: The query's parameters.
     """
-    ordered = f"select * from ({query}) order by symbol, step, open, high, low, close"
+    ordered = f"select * from ({query}) order by all"
     table = con.execute(ordered, dict(values or {})).to_arrow_table()
     symbols = table.column("symbol").combine_chunks().dictionary_encode()
     codes = symbols.indices.to_numpy(zero_copy_only=False)

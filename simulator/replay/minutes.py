@@ -30,8 +30,8 @@ def open_minutes(market: Path, clock: datetime) -> Bars:
     quoted = str(path).replace("'", "''")
     query = f"""
         select
-            symbol, open, high, low, close, volume,
-            epoch(timezone('America/New_York', ts))::bigint // 60 as step
+            symbol, epoch(timezone('America/New_York', ts))::bigint // 60 as step,
+            open, high, low, close, volume
         from read_parquet('{quoted}')
         where timezone('America/New_York', ts) <= $known
     """

@@ -22,7 +22,7 @@ from tests.support.commands import (
     run,
 )
 from tests.support.lakes import differing_cells, open_newest
-from tests.support.markets import landed_files
+from tests.support.markets import fetch_records, landed_files
 from tests.support.runs import publish, small_lake, tree_hashes
 from trademl.clock import iso
 from trademl.lake import versions as lake
@@ -76,6 +76,8 @@ def test_a_vendor_in_trouble(data, market, clock, faults, code, says):
         done = run(data, clock, *BARS, "--data", str(data), "--base-url", server.url)
     assert_one_line(done, code, says)
     assert landed_files(data, "alpaca/bars_1d") == []
+    assert [one["outcome"] for one in fetch_records(data)] == ["failed"]
+    shutil.rmtree(data / "raw" / "landing")
     shutil.copytree(spare, data / "raw" / "alpaca", dirs_exist_ok=True)
     assert tree_hashes(data / "raw") == before
 

@@ -23,7 +23,7 @@ from simulator.replay.server import ReplayServer
 from tests.support import markets
 from tests.support.commands import assert_no_key, command, environment, moments, run_killed
 from tests.support.lakes import open_newest
-from tests.support.markets import MORNING_AFTER, landed_files, landed_rows, small_market
+from tests.support.markets import MORNING_AFTER, believable_market, landed_files, landed_rows
 from tests.support.paths import PROJECT_ROOT
 from trademl.clock import iso
 from trademl.lake import versions as lake
@@ -42,7 +42,7 @@ EXPECTED = {
 
 @pytest.fixture
 def market(tmp_path):
-    return small_market(tmp_path / "market")
+    return believable_market(tmp_path / "market")
 
 
 def node(data, server, clock=MORNING_AFTER):

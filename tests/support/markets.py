@@ -81,6 +81,13 @@ def small_market(market: Path) -> Path:
     return market
 
 
+def believable_market(market: Path) -> Path:
+    """The small market without the reverse split, which its prices deny."""
+    small_market(market)
+    write(market, "splits", [{"symbol": "AAA", "ex_date": date(2020, 3, 5), "ratio": 1.5}])
+    return market
+
+
 def listing(symbol: str, last_bar_date: date | None = None) -> dict[str, Any]:
     return {
         "symbol": symbol,

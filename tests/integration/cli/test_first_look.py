@@ -33,6 +33,7 @@ def data_dir(tmp_path_factory):
             "volume": [1000.0, 1100.0],
             "split_ratio": [1.0, 1.0],
             "ret": [None, 42.25 / 41.5 - 1],
+            "flag": pa.array([None, None], pa.string()),
         }
     )
     lake.tables["quality.partition_status"] = pa.table(

@@ -16,9 +16,9 @@ from tests.support.markets import (
     FIRST,
     LAST,
     MORNING_AFTER,
+    believable_market,
     equity_rows,
     landed_files,
-    small_market,
     write,
 )
 from tests.support.nodes import PROBING, QUICK, Steps, make_node, spent, tasks
@@ -55,7 +55,7 @@ def doubts(data):
 
 
 def doubting_market(market):
-    """The small market, but for one bar that is 0.3 % higher."""
+    """The believable market, but for one bar that is 0.3 % higher."""
     prices = ("open", "high", "low", "close")
     rows = [
         {**row, **{name: row[name] * 1.003 for name in prices}}
@@ -63,7 +63,7 @@ def doubting_market(market):
         else row
         for row in equity_rows()
     ]
-    write(small_market(market), "equities_daily", rows)
+    write(believable_market(market), "equities_daily", rows)
     return market
 
 
@@ -105,7 +105,7 @@ def seed(node):
 
 
 def test_a_lost_partition_is_red_queued_filled_and_green(tmp_path):
-    market, data, steps = small_market(tmp_path / "market"), tmp_path / "data", Steps()
+    market, data, steps = believable_market(tmp_path / "market"), tmp_path / "data", Steps()
     with (
         ReplayServer(market, MORNING_AFTER) as server,
         ReplayServer(doubting_market(tmp_path / "other"), MORNING_AFTER) as other,
