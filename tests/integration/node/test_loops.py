@@ -27,8 +27,8 @@ from trademl.files import sha256_of_file
 EQUITIES, COINS = "curated/equities_ohlcv_adj", "curated/crypto_ohlcv"
 GAP = (date(2020, 3, 2), date(2020, 3, 5))
 """Three sessions."""
-CONTRADICTED = ("BBB", date(2020, 3, 5))
-"""Near an ex-date; the draw of that night has it."""
+CONTRADICTED = ("BBB", date(2020, 3, 16))
+"""The draw of that night has it."""
 
 
 def full_build(data, clock):
