@@ -84,7 +84,7 @@ def test_the_main_job_ends_with_weights(page):
     ("what", "rule", "number", "whose"),
     [
         ("Bars", "price missing", 3, "null"),
-        ("Bars", "conflicting rows", 6, "conflict"),
+        ("Bars", "conflicting rows", 3, "conflict"),
         ("Names", "share class etf", 1, "etf"),
         ("Returns", "long gap", 1, "reused"),
     ],
